@@ -1,0 +1,61 @@
+"""The command line: finds the commands, turns errors into one line and an exit code.
+
+Exit codes: 0 ok, 1 some runs failed, 2 usage or configuration, 3 regression, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from typing import Annotated
+
+import typer
+
+OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def application() -> typer.Typer:
+    """Put the commands together: every module of `bench.commands` registers its own."""
+    import bench.commands
+
+    app = typer.Typer(
+        name="bench",
+        help="The reference suite for studying why differentiable architecture search fails.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def options(
+        debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    ) -> None:
+        if debug:
+            os.environ["BENCH_DEBUG"] = "1"
+
+    for module in pkgutil.iter_modules(bench.commands.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"bench.commands.{module.name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        application()(prog_name="bench", standalone_mode=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("BENCH_DEBUG"):
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(USAGE)
+
+
+def _one_line(error: Exception) -> str:
+    """Return the message of an expected error; name the kind of any other."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text} (see --debug)"

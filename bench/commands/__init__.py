@@ -1,0 +1,1 @@
+"""The commands: one file per sub-command, found by the CLI; nothing heavy at import."""

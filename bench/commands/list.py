@@ -1,0 +1,90 @@
+"""`bench list` and `bench show`: what is registered, its parameters, its paper."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command(name="list")(list_command)
+    app.command(name="show")(show)
+
+
+def seam_of(kind: str) -> str:
+    """Return the seam for what a user calls it, in the singular or the plural."""
+    from bench.registry import SEAMS, did_you_mean, singular
+
+    for seam in SEAMS:
+        if kind in (seam, singular(seam), f"{seam}s"):
+            return seam
+    raise ValueError(f"unknown kind {kind!r}; {did_you_mean(kind, list(SEAMS))}")
+
+
+def list_command(
+    kind: Annotated[str, typer.Argument(help="spaces, variants, hypergradients, ...")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """List what is registered: of one kind, or the names of all kinds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import registry
+    from bench.settings import fields
+
+    if not kind:
+        found = {seam: registry.names(seam) for seam in registry.SEAMS}
+        if as_json:
+            print(json.dumps(found))
+            return
+        for seam, names in found.items():
+            print(f"{seam:15} {', '.join(names)}")
+        return
+    seam = seam_of(kind)
+    members = [registry.load(seam, name) for name in registry.names(seam)]
+    if as_json:
+        rows = [
+            {"name": m.name, "summary": m.summary(), "paper": m.paper, "parameters": [f[0] for f in fields(m)]}
+            for m in members
+        ]
+        print(json.dumps(rows))
+        return
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    costs = [name for name in ("time", "memory", "cost") if all(hasattr(m, name) for m in members)]
+    for column in ("name", "what it is", "parameters", *costs, "paper"):
+        table.add_column(column, overflow="fold")
+    for member in members:
+        parameters = ", ".join(f"{name}={default}" for name, _, default, _ in fields(member))
+        table.add_row(
+            member.name, member.summary(), parameters,
+            *(str(getattr(member, name)) for name in costs), member.paper,
+        )  # fmt: skip
+    Console().print(table)
+
+
+def show(name: Annotated[str, typer.Argument(help="The name of anything that `list` shows.")]) -> None:
+    """Say what one member does: its docstring, parameters with defaults, and its paper."""
+    from bench import registry
+    from bench.settings import fields
+
+    seams = [seam for seam in registry.SEAMS if name in registry.names(seam)]
+    if not seams:
+        everything = sorted({n for seam in registry.SEAMS for n in registry.names(seam)})
+        raise ValueError(f"unknown name {name!r}; {registry.did_you_mean(name, everything)}")
+    for seam in seams:
+        member = registry.load(seam, name)
+        print(f"{name} ({registry.singular(seam)})\n")
+        print(inspect.cleandoc(member.__doc__ or ""))
+        if rows := fields(member):
+            print("\nparameters")
+            for field, kind, default, description in rows:
+                print(f"  {field}: {kind} = {default}" + (f"\n      {description}" if description else ""))
+        for attribute in ("time", "memory", "cost"):
+            if value := getattr(member, attribute, ""):
+                print(f"\n{attribute}: {value}")
+        if member.paper:
+            print(f"\npaper: {member.paper}")

@@ -1,0 +1,139 @@
+"""`bench run`: run or resume an ablation, watch it, show the table."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.campaign import Campaign
+    from bench.config import Ablation
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="How large: smoke, quick, laptop, paper.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Where runs are kept.")]
+SeedsOption = Annotated[str | None, typer.Option("--seeds", help="A count, or a list such as 0,3,7.")]
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this variant (repeatable).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: search.epochs=5 (repeatable).")
+]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(run)
+
+
+def resolve(
+    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None
+) -> Ablation:
+    """Read the ablation as the options ask for it."""
+    from bench.config import read_ablation
+
+    chosen = [*(sets or []), *([f"device={device}"] if device else [])]
+    return read_ablation(file, profile, chosen, seeds)
+
+
+def check_only(ablation: Ablation, only: list[str] | None) -> None:
+    """Refuse labels that the file does not have."""
+    from bench.registry import did_you_mean
+    from bench.yamlfile import ConfigError
+
+    labels = [arm.label for arm in ablation.arms]
+    for label in only or []:
+        if label not in labels:
+            raise ConfigError(f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}")
+
+
+def run(
+    file: FileArgument,
+    profile: ProfileOption = "quick",
+    output: OutputOption = None,
+    seeds: SeedsOption = None,
+    only: OnlyOption = None,
+    executor: Annotated[str, typer.Option("--executor", help="inline, processes, ...")] = "processes",
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")] = None,
+    device: DeviceOption = None,
+    sets: SetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is done.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run or resume an ablation; ends with the table, the page and the next command."""
+    from bench import cli, registry
+    from bench.campaign import Campaign
+    from bench.plan import default_output, plan
+    from bench.progress import Watch
+
+    ablation = resolve(file, profile, seeds, sets, device)
+    check_only(ablation, only)
+    specs = plan(ablation, only or ())
+    for spec in {spec.settings.data: spec for spec in specs}.values():
+        spec.settings.data.load()  # missing images or truth are said before anything starts
+    for truth in {spec.settings.truth for spec in specs if spec.settings.truth}:
+        truth.load()
+    root = output or default_output(ablation)
+    campaign = Campaign(root, specs)
+    choice = {"name": executor} | ({"jobs": jobs} if jobs is not None else {})
+    with Watch(campaign) as watch:
+        campaign.run(registry.parse("executors", choice), watch, force=force)
+    write_manifest(ablation, campaign, root)
+    finish(root, campaign, as_json)
+    failed = sum(status != "ok" for status in campaign.ended.values())
+    if campaign.interrupted:
+        print(f"interrupted; resume with: {command()}", file=sys.stderr)
+        raise typer.Exit(cli.INTERRUPTED)
+    raise typer.Exit(cli.FAILED if failed else cli.OK)
+
+
+def command() -> str:
+    """Return the command line as it can be typed again."""
+    return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
+
+
+def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
+    """Keep what was asked beside the runs, so that a report needs the folder alone."""
+    from bench import registry, store
+
+    store.write_json(
+        root / "ablation.json",
+        {
+            "name": ablation.name,
+            "question": ablation.question,
+            "contrast": ablation.contrast.model_dump(),
+            "profile": ablation.profile,
+            "seeds": list(ablation.seeds),
+            "command": command(),
+            "arms": [
+                {
+                    "label": arm.label,
+                    "variants": [registry.dump(variant) for variant in arm.interventions],
+                    "settings": arm.settings.model_dump(mode="json"),
+                }
+                for arm in ablation.arms
+            ],
+            "runs": [spec.folder for spec in campaign.specs],
+        },
+    )
+
+
+def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
+    """Print the table, write the page, say what to do next."""
+    from bench.report.page import write_page
+    from bench.report.summary import Summary
+    from bench.report.table import as_text
+
+    summary = Summary.read(root)
+    if as_json:
+        print(summary.as_json())
+    elif summary.runs:
+        page = write_page(summary, root / "report.html")
+        as_text(summary)
+        print(f"page    {page}")
+        print(f"runs    {root} ({len(campaign.cached)} kept from before, {len(campaign.ended)} run now)")
+        print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")

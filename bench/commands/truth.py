@@ -1,0 +1,109 @@
+"""`bench truth`: import official files, say what a table holds, verify it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+sub = typer.Typer(help="What architectures are really worth.", no_args_is_help=True)
+
+Target = Annotated[
+    str, typer.Argument(metavar="[NAME_OR_PATH]", help="A registered truth, or a table's path.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for a program to read.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the application."""
+    app.add_typer(sub, name="truth")
+
+
+@sub.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="NAS-Bench-201 .pth, NATS-Bench .pickle.pbz2, or NATS-Bench's -simple folder."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table; data/truth/<name>.parquet by default."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn an official benchmark file into a compact table; runs nothing of what the file says."""
+    from bench.truth._official import import_official
+
+    stem = file.name
+    for suffix in (".pth", ".pbz2", ".pickle"):
+        stem = stem.removesuffix(suffix)
+    out = output or Path("data", "truth", f"{stem}.parquet")
+    done = import_official(file, out)
+    if as_json:
+        _json(done)
+        return
+    typer.echo(f"{done['trials']:,} trials of {done['cells']:,} cells, read through {done['api']}")
+    for measured, entry in done["measured"].items():
+        seeds = ", ".join(f"{n:,} with {k}" for k, n in sorted(entry["cells_by_seeds"].items()))
+        typer.echo(f"  {measured:20} {entry['trials']:>8,} trials; cells by seeds: {seeds}")
+    typer.echo(f"source sha256 {done['sha256']}")
+    typer.echo(f"wrote {done['output']}; next: bench truth info {done['output']}")
+
+
+@sub.command()
+def info(target: Target = "analog", as_json: AsJson = False) -> None:
+    """Say what is there: coverage, best, mean, noise ceiling, hash."""
+    from bench.truth._summary import summary, truths
+
+    found = [summary(truth) for truth in truths(target)]
+    if as_json:
+        _json(found)
+        return
+    typer.echo(f"{'':26}{'cells':>7}{'unique':>8}{'seeds':>7}{'missing':>9}", nl=False)
+    typer.echo(f"{'best':>8}{'mean':>8}{'ceiling':>9}")
+    for entry in found:
+        ceiling = "–" if entry["noise_ceiling"] is None else f"{entry['noise_ceiling']:.3f}"
+        typer.echo(
+            f"{entry['measured']:26}{entry['cells']:>7,}{entry['unique_cells']:>8,}"
+            f"{entry['seeds']:>7}{entry['missing_trials']:>9,}{entry['best']:>8.2f}"
+            f"{entry['mean']:>8.2f}{ceiling:>9}"
+        )
+    typer.echo("ceiling: τ-b of one training seed with another on the unique cells")
+    typer.echo(f"{found[0]['provenance']}\nsha256 {found[0]['sha256']}")
+
+
+@sub.command()
+def verify(
+    target: Target = "analog",
+    source: Annotated[
+        Path | None,
+        typer.Option(help="The official file that the table was imported from: compare hashes."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask whether a truth can be what it says; exit 1 when a check fails."""
+    from bench.truth._summary import Check, checks, source_check, truths
+
+    found: list[tuple[str, Check]] = []
+    if source is not None:
+        found.append((target, source_check(target, source)))
+    for truth in truths(target):
+        measured = f"{truth.dataset}_{truth.split}_{truth.budget}"
+        found += [(measured, check) for check in checks(truth)]
+    if as_json:
+        _json([{"measured": m, "check": c.name, "ok": c.ok, "found": c.found} for m, c in found])
+    else:
+        words = {True: "ok", False: "FAILED", None: "note"}
+        for measured, check in found:
+            typer.echo(f"{words[check.ok]:7}{measured:26}{check.name}: {check.found}")
+    if any(check.ok is False for _, check in found):
+        raise typer.Exit(1)
+
+
+def _json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

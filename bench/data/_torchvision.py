@@ -1,0 +1,43 @@
+"""What the torchvision data sets share: a local root or a download, and a one-line error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from bench.data import DataError, DataSource, Images
+
+
+class TorchvisionSource(DataSource):
+    """A data set that torchvision reads from a local root, or downloads when allowed to."""
+
+    root: str = Field("data", description="folder that holds the files")
+    download: bool = Field(False, description="let torchvision download what is missing")
+
+    torchvision_class: ClassVar[str]
+    statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
+    classes: ClassVar[int] = 10
+    crop: ClassVar[int] = 4
+
+    def read(self, train: bool) -> Images:
+        """See `DataSource.read`."""
+        from torchvision import datasets
+
+        constructor: Any = getattr(datasets, self.torchvision_class)
+        try:
+            found = constructor(str(Path(self.root)), train=train, download=self.download)
+        except (RuntimeError, OSError) as error:
+            what = "could not be downloaded" if self.download else "is not there"
+            raise DataError(
+                f"{self.name} {what} under {self.root!r} ({str(error).splitlines()[0][:120]}); get it "
+                f"with `python -m bench data fetch {self.name} --root {self.root}`"
+            ) from error
+        pixels = torch.as_tensor(np.asarray(found.data))
+        pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+        mean, std = self.statistics
+        labels = torch.as_tensor(found.targets).long()
+        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.crop, flip=True)

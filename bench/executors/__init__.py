@@ -1,0 +1,48 @@
+"""Where runs run: the contract of an executor."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.plan import RunSpec
+from bench.registry import Member
+
+
+class Job(BaseModel):
+    """One run and the folder that it writes to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RunSpec
+    folder: Path
+
+
+class Executor(Member):
+    """Starts runs and says how they ended; the runs themselves report through their folders.
+
+    An executor is a context manager: leaving it cancels what is still running.
+    """
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Take the jobs over; returns at once where the executor can work in the background."""
+
+    @abstractmethod
+    def poll(self) -> dict[Path, str]:
+        """Do what is due and return the folders that ended since the last call, with the status.
+
+        A run that died without a result has the status ``killed``.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Ask running jobs to stop after their step, and forget the waiting ones."""
+
+    @property
+    @abstractmethod
+    def active(self) -> int:
+        """How many jobs are waiting or running."""

@@ -1,0 +1,41 @@
+"""Runs one after the other in this process: for debugging and for a single run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import PrivateAttr
+
+from bench.executors import Executor, Job
+
+
+class Inline(Executor):
+    """Runs jobs in this very process, one per `poll`; nothing is started, tracebacks are near."""
+
+    _waiting: deque[Job] = PrivateAttr(default_factory=deque)
+    _stop: bool = PrivateAttr(default=False)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `Executor.submit`."""
+        self._waiting.extend(jobs)
+
+    def poll(self) -> dict[Path, str]:
+        """Run the next job to its end."""
+        from bench.execute import execute
+
+        if not self._waiting:
+            return {}
+        job = self._waiting.popleft()
+        return {job.folder: execute(job.spec, job.folder, lambda: self._stop)}
+
+    def cancel(self) -> None:
+        """See `Executor.cancel`."""
+        self._waiting.clear()
+        self._stop = True
+
+    @property
+    def active(self) -> int:
+        """See `Executor.active`."""
+        return len(self._waiting)

@@ -1,0 +1,34 @@
+"""What is watched along the way: the contract of an instrument."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bench.registry import Member
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+Reading = dict[str, float]
+"""Named numbers of one moment; NaN where a number has no meaning."""
+
+
+class Instrument(Member):
+    """Something that is read off a search between epochs and changes nothing in it."""
+
+    cost: ClassVar[str] = ""
+    """What one reading costs, in words and units of F (one forward and backward pass)."""
+
+    every: int = Field(1, ge=1, description="read after every so many epochs")
+
+    @abstractmethod
+    def observe(self, setup: Setup, state: SearchState) -> Reading:
+        """Read the instrument.
+
+        Weights, buffers, architecture and optimisers are left as they are; random numbers come
+        from streams of the instrument's own name.
+        """

@@ -1,0 +1,39 @@
+"""How good the supernet itself is on validation images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from bench.data._batches import plain_batches
+from bench.instruments import Instrument, Reading
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class SupernetAccuracy(Instrument):
+    """Accuracy (percent) and loss of the mixed supernet on the first validation images.
+
+    Not augmented, batch statistics, nothing dropped: ``valid_accuracy``, ``valid_loss``.
+    """
+
+    cost: ClassVar[str] = "images/(3·batch) F"
+
+    images: int = Field(1000, ge=1, description="validation images, the same at every reading")
+
+    @torch.no_grad()
+    def observe(self, setup: Setup, state: SearchState) -> Reading:
+        """See `Instrument.observe`."""
+        moment = setup.moment(state, "evaluate")
+        mixture = setup.mixture(state)
+        loss, right, seen = 0.0, 0, 0
+        for batch in plain_batches(setup.data.valid, 250, self.images):
+            logits = setup.logits(state, moment, batch, mixture, pure=True)
+            loss += float(torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum"))
+            right += int((logits.argmax(-1) == batch.labels).sum())
+            seen += len(batch.labels)
+        return {"valid_accuracy": 100 * right / seen, "valid_loss": loss / seen}

@@ -1,0 +1,24 @@
+"""What the cell that argmax would give now is truly worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.instruments import Instrument, Reading
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class TrueAccuracy(Instrument):
+    """Ground-truth accuracy (percent) of the argmax cell: ``true_accuracy``; NaN without truth."""
+
+    cost: ClassVar[str] = "a table look-up"
+
+    def observe(self, setup: Setup, state: SearchState) -> Reading:
+        """See `Instrument.observe`."""
+        if setup.truth is None or not setup.composition.learns_architecture:
+            return {"true_accuracy": float("nan")}
+        cell = tuple(setup.mixture(state).argmax(dim=-1).tolist())
+        return {"true_accuracy": float(setup.truth.mean([setup.space.encode(cell)])[0])}

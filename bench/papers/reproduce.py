@@ -1,0 +1,255 @@
+"""Published tables beside what is obtained: runs what a table of ground truth can answer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import registry
+from bench.blackbox import PAPER_BUDGET, BlackBox
+from bench.blackbox.tpe import MissingOptunaError
+from bench.papers import Claim, Number, PaperTable, Row
+from bench.spaces.nb201 import cells
+from bench.statistics import Floats, Interval, iqm, stratified_bootstrap
+from bench.truth import TruthError
+
+SIGNAL = "cifar10_valid_12"
+"""The only thing that a black-box search sees."""
+PASS_BAND = (
+    "a search passes on a data set when its mean test accuracy is within one published standard "
+    "deviation of the published mean; a row read off the table passes when it is equal to 0.01"
+)
+TABLE_TOLERANCE = 0.01
+COLUMNS = f"{SIGNAL}, cifar10_test_200, cifar100_test_200, imagenet16_test_200"
+CHOICES = (len(cells.OPERATIONS),) * len(cells.EDGES)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Accuracies as arrays over `cells.architectures`, so that a query is an index.
+
+    Attributes
+    ----------
+    signal
+        12-epoch validation accuracy on CIFAR-10 [15,625].
+    final
+        Column such as ``cifar10_test_200`` → accuracy [15,625]; those that the file has.
+    provenance, sha256
+        Of the file.
+    """
+
+    signal: Floats
+    final: Mapping[str, Floats]
+    provenance: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """What was obtained on one data set and split, beside the claim."""
+
+    dataset: str
+    split: str
+    claimed: Number | None
+    values: Floats
+    """One per run."""
+    iqm: Interval
+    verdict: str
+    """``within``, ``outside`` or ``no claim``."""
+
+    @property
+    def number(self) -> Number:
+        """Mean and standard deviation over runs (NaN for one)."""
+        sd = float(self.values.std(ddof=1)) if self.values.size > 1 else math.nan
+        return Number(float(self.values.mean()), sd)
+
+    @property
+    def gap(self) -> float:
+        """Obtained minus claimed mean; NaN without a claim."""
+        return math.nan if self.claimed is None else self.number.mean - self.claimed.mean
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of a published table and what became of it."""
+
+    row: Row
+    how: str
+    obtained: tuple[Obtained, ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """Runs, evaluations and distinct cells per run, seconds per run."""
+
+    @property
+    def verdict(self) -> str:
+        """``not run``, ``no claim``, ``pass``, or where it is outside and by how much."""
+        if not self.obtained:
+            return "not run"
+        if all(one.claimed is None for one in self.obtained):
+            return "no claim"
+        outside = [
+            f"{one.dataset} {one.split} {one.gap:+.2f}"
+            for one in self.obtained
+            if one.verdict == "outside"
+        ]
+        return f"outside: {', '.join(outside)}" if outside else "pass"
+
+
+def load_table(path: Path) -> Table:
+    """Read what the searches see and what their favourites are worth.
+
+    Raises
+    ------
+    TruthError
+        When the file or one of its columns is missing, or does not hold all 15,625 cells.
+    """
+    every = [cells.encode(cell) for cell in cells.architectures()]
+
+    def column(name: str) -> tuple[Floats, str, str]:
+        member = registry.parse("truth", {"name": "table", "path": str(path), "column": name})
+        truth = member.load()
+        values = truth.mean(every)
+        if missing := int(np.isnan(values).sum()):
+            raise TruthError(f"{path}: column {name} lacks {missing} of {values.size} cells")
+        return values, truth.provenance, truth.sha256
+
+    signal, _, sha256 = column(SIGNAL)
+    final = {}
+    for dataset in ("cifar10", "cifar100", "imagenet16"):
+        final[f"{dataset}_test_200"] = column(f"{dataset}_test_200")[0]
+        try:
+            final[f"{dataset}_valid_200"] = column(f"{dataset}_valid_200")[0]
+        except TruthError:  # most tables lack it; the output says so
+            continue
+    return Table(signal, final, f"{path.name} (sha256 {sha256[:12]})", sha256)
+
+
+def reproduce(
+    table: PaperTable,
+    truth: Table | None,
+    *,
+    runs: int = 500,
+    budget: int = PAPER_BUDGET,
+    progress: Callable[[str], None] = lambda message: None,
+) -> list[Outcome]:
+    """Obtain every row that needs no GPU.
+
+    Parameters
+    ----------
+    truth
+        NAS-Bench-201; None leaves everything not run.
+    runs
+        Of every search, with seeds 0 to ``runs`` − 1.
+    budget
+        Evaluations per search.
+    progress
+        Told which row is being obtained.
+    """
+    outcomes = []
+    for row in table.rows:
+        progress(row.method)
+        obtain = row.obtain
+        if obtain.gpu_hours is not None:
+            seeds = f" per seed, {obtain.seeds} seeds" if obtain.seeds > 1 else ""
+            hours = f"about {obtain.gpu_hours:g} hours{seeds}"
+            outcomes.append(Outcome(row, f"not run: needs a GPU, {hours}"))
+        elif truth is None:
+            outcomes.append(Outcome(row, "not run: no table of ground truth given"))
+        elif obtain.cell is not None:
+            at = cells.index(cells.decode(obtain.cell))
+            values = {name: final[[at]] for name, final in truth.final.items()}
+            outcomes.append(Outcome(row, "read off the table", _compare(row, values)))
+        elif obtain.optimum:
+            values = {name: final[[final.argmax()]] for name, final in truth.final.items()}
+            outcomes.append(Outcome(row, "read off the table, each column's best", _compare(row, values)))
+        else:
+            outcomes.append(_search(row, truth, runs, budget))
+    return outcomes
+
+
+def _search(row: Row, truth: Table, runs: int, budget: int) -> Outcome:
+    member: BlackBox = registry.parse("blackbox", row.obtain.blackbox)
+    signal = truth.signal.tolist()  # a list is faster to index one by one
+    start = time.perf_counter()
+    try:
+        found = [
+            member.search(lambda cell: signal[cells.index(cell)], CHOICES, budget, seed)
+            for seed in range(runs)
+        ]
+    except MissingOptunaError as error:
+        return Outcome(row, f"not run: {error}")
+    seconds = time.perf_counter() - start
+    at = [cells.index(one.favourite) for one in found]
+    cost = {
+        "runs": float(runs),
+        "evaluations": float(np.mean([len(one.evaluated) for one in found])),
+        "distinct": float(np.mean([one.distinct for one in found])),
+        "seconds_per_run": seconds / runs,
+        "signal": float(truth.signal[at].mean()),
+    }
+    values = {name: final[at] for name, final in truth.final.items()}
+    how = (
+        f"{runs} runs (seeds 0 to {runs - 1}) of {_described(member)}, {budget} evaluations of "
+        f"{SIGNAL} each; repeated cells {member.repeats}"
+    )
+    return Outcome(row, how, _compare(row, values), cost)
+
+
+def _described(member: BlackBox) -> str:
+    fields = ", ".join(f"{name} {value}" for name, value in member.model_dump().items())
+    return f"{member.name} ({fields})" if fields else member.name
+
+
+def _compare(row: Row, values: Mapping[str, Floats]) -> tuple[Obtained, ...]:
+    obtained = []
+    for name, sample in values.items():
+        dataset, split, _ = name.split("_")
+        claim: Claim | None = row.claimed.get(dataset)
+        number = None if claim is None else claim.test if split == "test" else claim.valid
+        interval = stratified_bootstrap([sample], iqm, seed=0)
+        verdict = "no claim"
+        if number is not None:
+            band = TABLE_TOLERANCE if math.isnan(number.sd) else number.sd
+            verdict = "within" if abs(sample.mean() - number.mean) <= band + 1e-9 else "outside"
+        obtained.append(Obtained(dataset, split, number, sample, interval, verdict))
+    return tuple(obtained)
+
+
+def records(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Return one flat record per row, data set and split; rows that were not run have one."""
+    flat: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        row = outcome.row
+        head = {"method": row.method, "version": row.version, "recalled": row.recalled}
+        tail = {**outcome.cost, "how": outcome.how}
+        if not outcome.obtained:
+            for dataset, claim in row.claimed.items():
+                for split, number in (("valid", claim.valid), ("test", claim.test)):
+                    if number is not None:
+                        said = _numbers("claimed", number)
+                        at = {"dataset": dataset, "split": split}
+                        flat.append({**head, **at, **said, "verdict": "not run", **tail})
+        for one in outcome.obtained:
+            flat.append({
+                **head,
+                "dataset": one.dataset,
+                "split": one.split,
+                **_numbers("claimed", one.claimed or Number(math.nan)),
+                **_numbers("obtained", one.number),
+                "iqm": one.iqm.estimate,
+                "iqm_low": one.iqm.low,
+                "iqm_high": one.iqm.high,
+                "gap": one.gap,
+                "verdict": one.verdict,
+                **tail,
+            })
+    return flat
+
+
+def _numbers(name: str, number: Number) -> dict[str, float]:
+    return {f"{name}_mean": number.mean, f"{name}_sd": number.sd}

@@ -1,0 +1,146 @@
+"""An ablation becomes runs: each with an identity, what is cached, and what it will cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from bench import registry
+from bench.config import Ablation
+from bench.settings import Settings
+from bench.variants import Variant
+
+SCHEMA = 1
+"""Of the code's results: raised when the same settings would give other numbers than before."""
+
+
+def _read(values: Any) -> Any:
+    return tuple(registry.parse("variants", value) for value in values)
+
+
+def _write(values: tuple[Variant, ...]) -> list[dict[str, Any]]:
+    return [registry.dump(value) for value in values]
+
+
+class RunSpec(BaseModel):
+    """Everything that determines one run; stored with it and read back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    ablation: str
+    label: str
+    seed: int
+    variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
+    settings: Settings
+    code: int = SCHEMA
+
+    @property
+    def digest(self) -> str:
+        """The identity: a hash of settings, variants, seed and code schema (not of the names)."""
+        content = self.model_dump(mode="json", exclude={"ablation", "label"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.label}-seed{self.seed}-{self.digest}"
+
+
+def plan(ablation: Ablation, only: Iterable[str] = ()) -> list[RunSpec]:
+    """Return every run, seeds outermost, so that an early look has all variants.
+
+    Parameters
+    ----------
+    only
+        Labels to keep; empty: all.
+    """
+    from bench.setup import resolve_device
+
+    wanted, runs = set(only), []
+    for seed in ablation.seeds:
+        for arm in ablation.arms:
+            if wanted and arm.label not in wanted:
+                continue
+            device = resolve_device(arm.settings.device).type
+            settings = arm.settings.model_copy(update={"device": device})
+            runs.append(
+                RunSpec(
+                    ablation=ablation.name, label=arm.label, seed=seed,
+                    variants=arm.interventions, settings=settings,
+                )
+            )  # fmt: skip
+    return runs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run is expected to take.
+
+    Attributes
+    ----------
+    seconds
+        On one process; rough.
+    memory
+        Bytes at the peak.
+    disk
+        Bytes kept.
+    basis
+        What the time rests on.
+    """
+
+    seconds: float
+    memory: int
+    disk: int
+    basis: str
+
+
+def work(spec: RunSpec) -> float:
+    """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
+
+    Counts the six edges' convolutions of all cells, forward and backward in both updates, and
+    one forward pass per ranked architecture and image at half the operations.
+    """
+    settings = spec.settings
+    space, data, search = settings.space, settings.data, settings.search
+    channels, cells = getattr(space, "channels", 16), getattr(space, "cells", 5)
+    resolution = data.resolution or {"digits": 8, "fashion_mnist": 28}.get(data.name, 32)
+    per_image = 3 * cells * 60 * channels**2 * resolution**2 / 1e9
+    total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
+    pairs = search.epochs * max(1, total // 2 // search.batch)
+    searching = pairs * search.batch * 6 * per_image
+    ranking = 0.0
+    if settings.ranking is not None:
+        cells_ranked = settings.ranking.population.size or 6466
+        ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
+    return searching + ranking
+
+
+def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
+    """Estimate a run's cost.
+
+    Parameters
+    ----------
+    measured
+        Device → seconds per 10⁹ multiply–adds seen in finished runs of this output folder.
+    """
+    rate = measured.get(spec.settings.device)
+    basis = "finished runs here" if rate else "a rule of thumb"
+    rate = rate or (0.11 if spec.settings.device == "cpu" else 0.004)
+    channels = getattr(spec.settings.space, "channels", 16)
+    cells = getattr(spec.settings.space, "cells", 5)
+    weights = 3 * cells * 60 * (channels**2) * 7
+    resolution = spec.settings.data.resolution or 32
+    activations = 60 * cells * channels * resolution**2 * spec.settings.search.batch * 4
+    return Cost(work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis)
+
+
+def default_output(ablation: Ablation) -> Path:
+    """Return where an ablation's runs go unless the user says otherwise."""
+    return Path("results") / "runs" / f"{ablation.name}-{ablation.profile}"

@@ -1,0 +1,35 @@
+"""The strongest operation of every edge, as in DARTS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bench.selection import Selection
+from bench.spaces import Architecture
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class Argmax(Selection):
+    """Keep the operation with the largest mixture weight on every edge.
+
+    NAS-Bench-201's DARTS takes the argmax over all five operations; the original DARTS leaves
+    `none` out (``exclude: [none]``). The first of equal operations wins.
+    """
+
+    paper: ClassVar[str] = "Liu et al. 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055"
+
+    exclude: tuple[str, ...] = Field((), description="operations never chosen, e.g. [none]")
+
+    def select(self, setup: Setup, state: SearchState) -> Architecture:
+        """See `Selection.select`."""
+        strength = setup.mixture(state).clone()
+        for operation in self.exclude:
+            if operation not in setup.space.operations:
+                raise ValueError(f"exclude: no operation {operation!r} in {setup.space.name}")
+            strength[:, setup.space.operations.index(operation)] = -float("inf")
+        return tuple(strength.argmax(dim=-1).tolist())

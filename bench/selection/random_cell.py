@@ -1,0 +1,27 @@
+"""A cell drawn at random: the floor that every rule has to beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from bench.selection import Selection
+from bench.spaces import Architecture
+from bench.streams import generator
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class RandomCell(Selection):
+    """Draw one operation per edge uniformly; uses nothing of the supernet."""
+
+    paper: ClassVar[str] = "Li and Talwalkar 2019, Random Search and Reproducibility for NAS, arXiv:1902.07638"
+
+    def select(self, setup: Setup, state: SearchState) -> Architecture:
+        """See `Selection.select`."""
+        draws = generator("cpu", setup.seed, "random_cell")
+        shape = (len(setup.space.edges),)
+        return tuple(torch.randint(len(setup.space.operations), shape, generator=draws).tolist())

@@ -1,0 +1,179 @@
+"""What one search is made of: the fixed parts, built once from settings, variants and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from bench.composition import Composition
+from bench.data import Halves
+from bench.data._batches import Batch, steps_per_epoch, training_batch
+from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
+from bench.settings import Settings
+from bench.spaces import Active, Space
+from bench.state import SearchState
+from bench.streams import generator
+from bench.truth import Truth
+from bench.variants import Moment, Phase, Variant
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The fixed parts of one search; nothing here changes while it runs."""
+
+    settings: Settings
+    space: Space
+    composition: Composition
+    hypergradient: Hypergradient
+    data: Halves
+    truth: Truth | None
+    device: torch.device
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Bilevel steps per epoch: full batches of the training half."""
+        return steps_per_epoch(self.data.train, self.settings.search.batch)
+
+    def moment(self, state: SearchState, phase: Phase) -> Moment:
+        """Return the present moment, for hooks."""
+        return Moment(
+            self.seed, state.epoch, state.step, self.settings.search.epochs,
+            self.steps_per_epoch, phase, self.device,
+        )  # fmt: skip
+
+    def batch(self, half: str, step: int) -> Batch:
+        """Return the training batch of a half (``train`` or ``valid``) at a step."""
+        images = self.data.train if half == "train" else self.data.valid
+        return training_batch(images, self.settings.search.batch, step, self.seed, half)
+
+    @torch.no_grad()
+    def mixture(self, state: SearchState) -> Tensor:
+        """Return the present mixture weights [E, O] as a measurement sees them."""
+        return self.composition.mixture(state.architecture, self.moment(state, "evaluate"))
+
+    def logits(
+        self,
+        state: SearchState,
+        moment: Moment,
+        batch: Batch,
+        mixture: Tensor,
+        active: Active | None = None,
+        *,
+        weights: Tensors | None = None,
+        architecture: Tensors | None = None,
+        pure: bool = False,
+    ) -> Tensor:
+        """Run the supernet with the variants' hooks; logits [B, classes] in float32 or wider.
+
+        Parameters
+        ----------
+        active
+            Operations to run; None: what the variants say.
+        weights, architecture
+            Stand-ins for the state's own.
+        pure
+            Leave running statistics untouched.
+        """
+        active = self.composition.active(moment) if active is None else active
+        hooks = self.composition.hooks(architecture or state.architecture, moment)
+        arguments = (batch.images, mixture, active, hooks)
+        low = self.settings.search.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            if weights is None and not pure:
+                logits: Tensor = state.supernet(*arguments)
+            else:
+                buffers = {name: b.clone() for name, b in state.supernet.named_buffers()}
+                logits = functional_call(state.supernet, {**(weights or {}), **buffers}, arguments)
+        return logits.float() if low else logits
+
+    def problem(self, state: SearchState) -> Problem:
+        """Return the bilevel problem at this step; its losses are pure functions."""
+        phases = {phase: self.moment(state, phase) for phase in ("weights", "architecture")}
+
+        def loss(moment: Moment, weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+            mixture = self.composition.mixture(architecture, moment)
+            logits = self.logits(
+                state, moment, batch, mixture, weights=weights, architecture=architecture, pure=True
+            )
+            return F.cross_entropy(logits, batch.labels)
+
+        def train_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+            return loss(phases["weights"], weights, architecture, batch)
+
+        def valid_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+            value = loss(phases["architecture"], weights, architecture, batch)
+            term = self.composition.architecture_loss(architecture, phases["architecture"])
+            return value if term is None else value + term
+
+        group, own = state.weight_optimizer.param_groups[0], self.settings.search.weights
+        named = dict(state.supernet.named_parameters())
+        momentum = {
+            name: buffer
+            for name, parameter in named.items()
+            if (buffer := state.weight_optimizer.state[parameter].get("momentum_buffer")) is not None
+        }
+        inner = InnerStep(
+            group["lr"], group["momentum"], group["nesterov"], group["weight_decay"], own.clip
+        )
+        return Problem(
+            dict(named), state.architecture, train_loss, valid_loss, inner, momentum
+        )  # fmt: skip
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """Return the wanted device; ``auto`` takes CUDA, then MPS, then the CPU."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
+    """Load data and truth and put the parts together."""
+    device = resolve_device(settings.device)
+    return Setup(
+        settings=settings,
+        space=settings.space,
+        composition=Composition(variants, settings.space),
+        hypergradient=settings.hypergradient,
+        data=settings.data.halves().to(device),
+        truth=settings.truth.load() if settings.truth is not None else None,
+        device=device,
+        seed=seed,
+    )
+
+
+def initial_state(setup: Setup) -> SearchState:
+    """Return the state before the first step; it depends on the seed alone."""
+    images, search = setup.data.train, setup.settings.search
+    supernet = setup.space.supernet(
+        images.channels, images.classes, setup.seed, **setup.composition.options
+    ).to(setup.device)
+    shape = (len(setup.space.edges), len(setup.space.operations))
+    alpha = torch.randn(shape, generator=generator("cpu", setup.seed, "alpha"))
+    initial: dict[str, Any] = {"alpha": search.architecture.initial * alpha}
+    architecture = {
+        name: value.clone().to(setup.device).requires_grad_()
+        for name, value in (initial | setup.composition.parameters).items()
+    }
+    weights, optimizer = search.weights, search.architecture
+    return SearchState(
+        supernet,
+        architecture,
+        torch.optim.SGD(
+            supernet.parameters(), lr=weights.lr, momentum=weights.momentum,
+            nesterov=weights.nesterov and weights.momentum > 0, weight_decay=weights.weight_decay,
+        ),
+        torch.optim.Adam(
+            list(architecture.values()), lr=optimizer.lr, betas=optimizer.betas,
+            weight_decay=optimizer.weight_decay,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""NAS-Bench-201: 4 nodes, 6 edges, 5 operations, 15,625 cells with known accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from bench.spaces import Architecture, Space, Supernet
+from bench.spaces.nb201 import cells
+from bench.streams import generator
+
+
+class NB201(Space):
+    """The NAS-Bench-201 cell space, full size C=16, N=5 and anything smaller.
+
+    `none`, `skip_connect`, `nor_conv_1x1`, `nor_conv_3x3`, `avg_pool_3x3` on six edges; a node is
+    the sum of its edges. 15,625 cells, 6,466 of them unique under the benchmark's isomorphism.
+    """
+
+    paper: ClassVar[str] = (
+        "Dong and Yang 2020, NAS-Bench-201: Extending the Scope of Reproducible Neural "
+        "Architecture Search, arXiv:2001.00326"
+    )
+    operations: ClassVar[tuple[str, ...]] = cells.OPERATIONS
+    weight_free: ClassVar[frozenset[str]] = frozenset({"none", "skip_connect", "avg_pool_3x3"})
+    edges: ClassVar[tuple[tuple[int, int], ...]] = cells.EDGES
+
+    channels: int = Field(16, ge=1, description="C, channels of the first stage")
+    cells: int = Field(5, ge=1, description="N, cells per stage")
+    affine: bool = Field(False, description="learned scale and shift in the cells' batch norms")
+    running_statistics: bool = Field(
+        False, description="keep running statistics in all batch norms (changes results: state it)"
+    )
+
+    def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
+        """Build the supernet; ``partial=K`` mixes only the first C/K channels."""
+        from bench.spaces.nb201.supernet import NB201Supernet
+
+        return NB201Supernet(
+            in_channels, classes, self.channels, self.cells, self.affine, self.running_statistics,
+            generator("cpu", seed, "weights"), **options,
+        )  # fmt: skip
+
+    def network(
+        self, architecture: Architecture, in_channels: int, classes: int, seed: int
+    ) -> nn.Module:
+        """Build the network of one cell with this space's sizes and batch norm options."""
+        from bench.spaces.nb201.network import NB201Network
+
+        return NB201Network(
+            architecture, in_channels, classes, self.channels, self.cells, self.affine,
+            self.running_statistics, generator("cpu", seed, "weights"),
+        )  # fmt: skip
+
+    def encode(self, architecture: Architecture) -> str:
+        """Write the benchmark's string."""
+        return cells.encode(architecture)
+
+    def decode(self, text: str) -> Architecture:
+        """Read the benchmark's string."""
+        return cells.decode(text)
+
+    def canonical(self, architecture: Architecture) -> str:
+        """Return the benchmark's isomorphism string (6,466 of them)."""
+        return cells.canonical(architecture)
+
+    def architectures(self) -> Iterator[Architecture]:
+        """Enumerate all 15,625 cells."""
+        return cells.architectures()
+
+    def unique(self) -> Sequence[Architecture]:
+        """Return the 6,466 representatives."""
+        return cells.unique()
+
+    def connected(self, architecture: Architecture) -> bool:
+        """Say whether the input reaches the output."""
+        return cells.connected(architecture)
+
+    def parameters(self, architecture: Architecture) -> int:
+        """Return 9·#conv3x3 + #conv1x1."""
+        return cells.parameters(architecture)

@@ -1,0 +1,72 @@
+"""Everything that a search carries from one step to the next, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.spaces import Supernet
+
+
+@dataclass
+class SearchState:
+    """The state of one search; with the `Setup` it determines all that follows.
+
+    There are no generators here: random streams are functions of the seed and of ``step``
+    (`bench.streams`), so that the position is all there is to save.
+
+    Attributes
+    ----------
+    architecture
+        Architecture parameters by name; ``alpha`` [edges, operations] is always there.
+    step, epoch
+        Bilevel steps and epochs done.
+    running
+        Sums since the epoch began: ``loss``, ``right``, ``seen``.
+    history
+        One record per finished epoch.
+    memory
+        What variants keep between epochs, by variant.
+    stopped
+        Why the search ended early, and the epoch whose cell counts.
+    """
+
+    supernet: Supernet
+    architecture: dict[str, Tensor]
+    weight_optimizer: torch.optim.SGD
+    architecture_optimizer: torch.optim.Adam
+    step: int = 0
+    epoch: int = 0
+    running: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("loss", "right", "seen"), 0.0))
+    history: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
+    stopped: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values only, for a checkpoint."""
+        return {
+            "supernet": self.supernet.state_dict(),
+            "architecture": dict(self.architecture),
+            "weight_optimizer": self.weight_optimizer.state_dict(),
+            "architecture_optimizer": self.architecture_optimizer.state_dict(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "running": self.running,
+            "history": self.history,
+            "memory": self.memory,
+            "stopped": self.stopped,
+        }
+
+    @torch.no_grad()
+    def load_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `to_dict` gave."""
+        self.supernet.load_state_dict(saved["supernet"])
+        for name, value in self.architecture.items():
+            value.copy_(saved["architecture"][name])
+        self.weight_optimizer.load_state_dict(saved["weight_optimizer"])
+        self.architecture_optimizer.load_state_dict(saved["architecture_optimizer"])
+        self.step, self.epoch, self.running = saved["step"], saved["epoch"], saved["running"]
+        self.history, self.memory, self.stopped = saved["history"], saved["memory"], saved["stopped"]

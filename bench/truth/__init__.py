@@ -1,0 +1,71 @@
+"""What architectures are really worth: the contract of a truth source and the table it gives."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.registry import Member
+
+
+class TruthError(ValueError):
+    """A truth file that is missing, damaged or not what it says; one line, with the fix."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Accuracies of architectures trained on their own, in percent.
+
+    Attributes
+    ----------
+    accuracy
+        Cell string (as the space encodes it) → accuracy per training seed; NaN where missing.
+    dataset, budget, split
+        What was measured: ``cifar10``, 200 epochs, ``test``.
+    provenance
+        One sentence: where the numbers come from.
+    sha256
+        Of the file that was read.
+    """
+
+    accuracy: Mapping[str, NDArray[np.float64]]
+    dataset: str
+    budget: int
+    split: str
+    provenance: str
+    sha256: str
+
+    def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
+        """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""
+        missing = np.array([np.nan])
+        return np.array(
+            [
+                float(np.nanmean(v))
+                if not np.isnan(v := self.accuracy.get(cell, missing)).all()
+                else np.nan
+                for cell in cells
+            ]
+        )
+
+    @property
+    def best(self) -> float:
+        """The highest mean accuracy of the table."""
+        return float(np.nanmax(self.mean(list(self.accuracy))))
+
+
+class TruthSource(Member):
+    """Where ground truth comes from; its fields say which columns are meant."""
+
+    @abstractmethod
+    def load(self) -> Truth:
+        """Read the table.
+
+        Raises
+        ------
+        TruthError
+            When the file is missing, damaged or hostile; nothing of it is executed.
+        """

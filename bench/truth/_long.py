@@ -1,0 +1,221 @@
+"""The long format: one row per cell, data set, budget and training seed, as compact parquet."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.truth import TruthError
+from bench.truth._columns import (
+    SPLITS,
+    Measurement,
+    check_cells,
+    check_percent,
+    check_unique,
+    missing,
+)
+from bench.truth._unpickle import one_line
+from bench.truth._wide import Accuracy
+
+KEY = ("arch", "dataset", "budget", "seed")
+"""What names a trial."""
+NUMBERS = (
+    *(f"{split}_{quantity}" for split in SPLITS for quantity in ("accuracy", "loss")),
+    "parameters",
+    "flops",
+    "train_seconds",
+)
+"""What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing."""
+METADATA = b"bench.truth"
+"""Key of the schema's metadata: JSON with source, sha256, api, provenance, format."""
+FORMAT = 1
+
+VALIDATED = {"cifar10": "cifar10-valid"}
+"""Where the benchmark keeps validation accuracies: networks trained on half of the images."""
+ALIASES = {"imagenet16": "ImageNet16-120"}
+"""Short data set names, as in ``imagenet16_test_200``."""
+
+
+def is_long(file: Any) -> bool:
+    """Say whether an open parquet file is of this format."""
+    return set(KEY) <= set(file.schema_arrow.names)
+
+
+def metadata(file: Any) -> dict[str, str]:
+    """Return what the file says of its own origin; empty where it says nothing."""
+    raw = (file.schema_arrow.metadata or {}).get(METADATA, b"{}")
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {}
+
+
+def write(path: Path, trials: Mapping[str, Sequence[Any]], origin: Mapping[str, str]) -> None:
+    """Write trials, atomically.
+
+    Parameters
+    ----------
+    path
+        The parquet file; its folder is made.
+    trials
+        Column → values, all of `KEY` and any of `NUMBERS`; None or NaN is missing.
+    origin
+        ``source``, ``sha256``, ``api`` and ``provenance``.
+
+    Raises
+    ------
+    TruthError
+        When the trials would be refused on reading, or the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "arch": pa.array(trials["arch"], pa.string()).dictionary_encode(),
+            "dataset": pa.array(trials["dataset"], pa.string()).dictionary_encode(),
+            "budget": pa.array(trials["budget"], pa.int32()),
+            "seed": pa.array(trials["seed"], pa.int64()),
+            **{
+                name: pa.array(trials[name], pa.float64(), from_pandas=True)
+                for name in NUMBERS
+                if name in trials
+            },
+        }
+    )
+    check(table, str(path))
+    said = json.dumps({**origin, "format": str(FORMAT)}, sort_keys=True, ensure_ascii=False)
+    table = table.replace_schema_metadata({METADATA: said.encode()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            pq.write_table(
+                table, name, compression="zstd", compression_level=9, write_page_checksum=True
+            )
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise TruthError(f"{path}: cannot be written: {one_line(error)}") from None
+
+
+def read(file: Any, source: str) -> Any:
+    """Read and check a whole open file; returns a `pyarrow.Table`.
+
+    Raises
+    ------
+    TruthError
+        When it is damaged or does not keep to the format.
+    """
+    import pyarrow as pa
+
+    try:
+        table = file.read(use_threads=False)
+        for name, kind in zip(KEY, (pa.string(), pa.string(), pa.int64(), pa.int64()), strict=True):
+            table = table.set_column(
+                table.schema.get_field_index(name), name, table[name].cast(kind)
+            )
+        for name in NUMBERS:
+            if name in table.column_names:
+                index = table.schema.get_field_index(name)
+                table = table.set_column(index, name, table[name].cast(pa.float64()))
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise TruthError(f"{source}: damaged or not a table: {one_line(error)}") from None
+    check(table, source)
+    return table
+
+
+def check(table: Any, source: str) -> None:
+    """Refuse a table with unnamed trials, repeated trials, or accuracies outside 0..100."""
+    for name in KEY:
+        if table[name].null_count:
+            raise TruthError(f"{source}: column {name} has empty rows")
+    if not len(table):
+        raise TruthError(f"{source}: no rows")
+    keys = [table[name].to_pylist() for name in KEY]
+    check_cells(keys[0], source, first=1)
+    check_unique(list(zip(*keys, strict=True)), source, first=1)
+    for name in (f"{split}_accuracy" for split in SPLITS):
+        if name in table.column_names:
+            values = np.asarray(table[name].to_numpy(), np.float64)
+            if not np.isnan(values).all():
+                check_percent(values, source, name, first=1)
+
+
+def resolve(measured: Measurement) -> Measurement:
+    """Translate to the benchmark's own names: CIFAR-10 is validated as ``cifar10-valid``."""
+    dataset = ALIASES.get(measured.dataset, measured.dataset)
+    if measured.split == "valid":
+        dataset = VALIDATED.get(dataset, dataset)
+    return measured._replace(dataset=dataset)
+
+
+def measurements(table: Any) -> list[Measurement]:
+    """List what a table (from `read`) holds accuracies of, under the benchmark's own names."""
+    import pyarrow.compute as pc
+
+    found = set()
+    for split in SPLITS:
+        if f"{split}_accuracy" in table.column_names:
+            rows = table.filter(pc.is_valid(table[f"{split}_accuracy"]))
+            groups = rows.group_by(["dataset", "budget"]).aggregate([]).to_pylist()
+            found |= {Measurement(row["dataset"], split, row["budget"]) for row in groups}
+    return sorted(found)
+
+
+def accuracies(
+    table: Any, said: Mapping[str, str], measured: Measurement, source: str
+) -> tuple[Accuracy, Measurement, str]:
+    """Select one measurement of a table (from `read`) whose `metadata` is ``said``.
+
+    Returns
+    -------
+    tuple
+        Cell → accuracy per training seed [S], NaN where that trial is missing; the measurement
+        under the benchmark's own name for the data set; the provenance.
+
+    Raises
+    ------
+    TruthError
+        When the file has no such measurement; says what it has.
+    """
+    measured = resolve(measured)
+    column = f"{measured.split}_accuracy"
+    if column not in table.column_names:
+        raise missing(source, "column", column, table.column_names)
+    datasets = np.array(table["dataset"].to_pylist())
+    budgets = table["budget"].to_numpy()
+    values = np.asarray(table[column].to_numpy(), np.float64)
+    if measured.dataset not in datasets:
+        listed = sorted(map(str, set(datasets.tolist())))
+        raise missing(source, "data set", measured.dataset, listed)
+    rows = datasets == measured.dataset
+    if not (rows & (budgets == measured.budget)).any():
+        known = ", ".join(map(str, sorted(set(budgets[rows].tolist()))))
+        raise TruthError(
+            f"{source}: no {measured.dataset} with budget {measured.budget}; known: {known}"
+        )
+    rows &= (budgets == measured.budget) & ~np.isnan(values)
+    if not rows.any():
+        raise TruthError(f"{source}: {measured.dataset} has no {measured.split} accuracies")
+    cells = np.array(table["arch"].to_pylist(), dtype=object)[rows]
+    seeds, which = np.unique(table["seed"].to_numpy()[rows], return_inverse=True)
+    accuracy: Accuracy = {}
+    for cell, seed, value in zip(cells, which, values[rows], strict=True):
+        accuracy.setdefault(cell, np.full(len(seeds), np.nan))[seed] = value
+    origin = said.get("provenance") or f"{source.rsplit('/', 1)[-1]}, long format"
+    listed = ", ".join(map(str, seeds[:12])) + ("…" if len(seeds) > 12 else "")
+    return accuracy, measured, f"{origin}; {measured}, training seeds {listed}"

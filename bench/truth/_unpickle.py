@@ -1,0 +1,117 @@
+"""Reading pickles from strangers: only named classes, and of those only plain stand-ins."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from bench.truth import TruthError
+
+Allowed = Mapping[tuple[str, str], Callable[..., Any]]
+"""(module, name) as the pickle writes it → what is used in its place."""
+
+
+class SafeUnpickler(pickle.Unpickler):
+    """An unpickler that knows exactly the names it was given and imports nothing.
+
+    A pickle is a program: it may call whatever `find_class` hands it. So nothing is looked up in
+    a module; a name either stands in ``allowed`` or ends the reading. Persistent ids are refused
+    by the base class.
+
+    Parameters
+    ----------
+    file
+        Binary file, positioned at the pickle.
+    allowed
+        Every name that may occur and its replacement. Replacements of classes should be made
+        afresh for each file, since a pickle may set attributes on a class it is given.
+    source
+        What the file is called in errors.
+    """
+
+    def __init__(self, file: IO[bytes], allowed: Allowed, source: str) -> None:
+        super().__init__(file)
+        self._allowed, self._source = allowed, source
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the replacement of an allowed name.
+
+        Raises
+        ------
+        TruthError
+            For every other name.
+        """
+        try:
+            return self._allowed[module, name]
+        except (KeyError, TypeError):
+            raise TruthError(
+                f"{self._source}: refused, the file asks for {module!r:.80}.{name!r:.80}, which "
+                "is not on the allow-list; nothing of it was run"
+            ) from None
+
+
+def safe_load(file: IO[bytes], allowed: Allowed, source: str) -> Any:
+    """Read one pickle with `SafeUnpickler`.
+
+    Raises
+    ------
+    TruthError
+        When the pickle is damaged, cut short or asks for anything that is not allowed.
+    """
+    try:
+        with _without_collector():
+            return SafeUnpickler(file, allowed, source).load()
+    except TruthError:
+        raise
+    except Exception as error:  # a damaged pickle may raise nearly anything, OSError from bz2 too
+        raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    # Hundreds of thousands of new objects make the collector walk all of torch again and again:
+    # 0.35 s instead of 0.10 s for the embedded table.
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def stand_in(name: str) -> type[Any]:
+    """Return a new empty class that only ever holds attributes."""
+    return type(name, (), {})
+
+
+def one_line(error: BaseException, limit: int = 160) -> str:
+    """Return an exception's class and message on one line of at most ``limit`` characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a whole file of at most ``limit`` bytes.
+
+    Raises
+    ------
+    TruthError
+        When it is missing, not a file, not readable or larger.
+    """
+    try:
+        if not path.exists():
+            raise TruthError(f"{path}: no such file")
+        if not path.is_file():
+            raise TruthError(f"{path}: not a file")
+        if (size := path.stat().st_size) > limit:
+            raise TruthError(f"{path}: {size:,} bytes are more than the {limit:,} expected here")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, TruthError):
+            raise
+        raise TruthError(f"{path}: cannot be read: {one_line(error)}") from None

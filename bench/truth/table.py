@@ -1,0 +1,85 @@
+"""Truth from a table: CSV(.gz) or parquet, wide or long, such as `bench truth import` writes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import Field
+
+from bench.truth import Truth, TruthError, TruthSource
+from bench.truth._columns import Measurement, Split, parse_column
+from bench.truth._long import accuracies, is_long, metadata, read
+from bench.truth._unpickle import read_bytes
+from bench.truth._wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
+
+
+class Table(TruthSource):
+    """A table with a column `arch` and named accuracies in percent.
+
+    Wide tables have a column per measurement, named ``<dataset>_<split>_<budget>``
+    (``cifar10_test_200``), or one per training seed, ``cifar10_test_200_seed777``; a column of
+    exactly the name wins over its seeds. Long tables have a row per training seed. Either way the
+    measurement is said by ``column`` or by ``dataset``, ``split`` and ``budget``; what is not said
+    is CIFAR-10, test, 200 epochs.
+    """
+
+    path: Path
+    """The file; relative paths are taken from the working directory."""
+    column: str | None = None
+    """For example ``cifar10_test_200``."""
+    dataset: str | None = None
+    split: Split | None = None
+    budget: int | None = Field(default=None, ge=0)
+    """Training epochs."""
+
+    def load(self) -> Truth:
+        """See `TruthSource.load`."""
+        measured = self._measurement()
+        column = self.column or str(measured)
+        source = str(self.path)
+        data = read_bytes(self.path, LARGEST)
+        digest = hashlib.sha256(data).hexdigest()
+        provenance = f"column {column} of {self.path.name}"
+        if not is_parquet(data):
+            accuracy = read_csv(unpack(data, source), column, source)
+        elif is_long(file := parquet_file(data, source)):
+            if measured is not None:
+                accuracy, measured, provenance = accuracies(
+                    read(file, source), metadata(file), measured, source
+                )
+        else:
+            accuracy = read_parquet(data, column, source)
+        if measured is None:  # said only now: a misspelt column is the likelier mistake
+            raise TruthError(
+                f"column {column!r} is not named <dataset>_<split>_<budget>, "
+                "such as cifar10_test_200: say dataset, split and budget as well"
+            )
+        return Truth(
+            accuracy=accuracy,
+            dataset=measured.dataset,
+            budget=measured.budget,
+            split=measured.split,
+            provenance=f"{provenance} (sha256 {digest[:12]})",
+            sha256=digest,
+        )
+
+    def _measurement(self) -> Measurement | None:
+        """Return what is meant; None where the column's name does not say and no field does."""
+        said = parse_column(self.column) if self.column else None
+        if said is not None:
+            fields = {"dataset": self.dataset, "split": self.split, "budget": self.budget}
+            for name, value in fields.items():
+                if value is not None and value != getattr(said, name):
+                    raise TruthError(
+                        f"column {self.column!r} and {name} {value!r} contradict each other; "
+                        f"leave out {name}"
+                    )
+            return said
+        if self.column and None in (self.dataset, self.split, self.budget):
+            return None
+        return Measurement(
+            self.dataset or "cifar10",
+            self.split or "test",
+            200 if self.budget is None else self.budget,
+        )
