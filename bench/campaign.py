@@ -55,7 +55,8 @@ class Campaign:
         force
             Throw away what is there and run everything again.
         """
-        jobs, killed = [], {}
+        jobs: list[Job] = []
+        killed: dict[Path, int] = {}
         for spec in self.specs:
             folder = self.folder(spec)
             if force and folder.exists():
@@ -82,9 +83,7 @@ class Campaign:
                 time.sleep(interval)
         watch()
 
-    def _collect(
-        self, executor: Executor, jobs: dict[Path, Job], killed: dict[Path, int]
-    ) -> None:
+    def _collect(self, executor: Executor, jobs: dict[Path, Job], killed: dict[Path, int]) -> None:
         for folder, status in executor.poll().items():
             if status == "killed" and killed.get(folder, 0) < RETRIES:
                 killed[folder] = killed.get(folder, 0) + 1

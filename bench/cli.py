@@ -58,4 +58,8 @@ def main() -> None:
 def _one_line(error: Exception) -> str:
     """Return the message of an expected error; name the kind of any other."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text} (see --debug)"
+    return (
+        text
+        if isinstance(error, ValueError) and text
+        else f"{type(error).__name__}: {text} (see --debug)"
+    )

@@ -90,7 +90,11 @@ class _Layer:
             else:
                 target[at[-1]] = dict(old)
             for key, inner in value.items():
-                self.put((*at, key), inner, where if (*at, key) in where else {**where, (*at, key): where[at]})
+                self.put(
+                    (*at, key),
+                    inner,
+                    where if (*at, key) in where else {**where, (*at, key): where[at]},
+                )
         else:
             target[at[-1]] = value
             self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
@@ -132,7 +136,9 @@ def read_ablation(
     """
     document = load(path)
     if not isinstance(document.data, dict):
-        raise ConfigError(f"{path}:1: an ablation file is a mapping with question, contrast, variants")
+        raise ConfigError(
+            f"{path}:1: an ablation file is a mapping with question, contrast, variants"
+        )
     try:
         file = AblationFile.model_validate(document.data)
     except ValidationError as error:
@@ -145,11 +151,11 @@ def read_ablation(
             continue
         base.put(key, value, {key: f"--set {assignment}"})
     space = {"name": file.space} if isinstance(file.space, str) else file.space
-    where = {(*at[:1], *at[1:]): document.where(at) for at in document.lines if at[:1] == ("space",)}
+    where = {
+        (*at[:1], *at[1:]): document.where(at) for at in document.lines if at[:1] == ("space",)
+    }
     base.put(("space",), space, where or {("space",): document.where(())})
-    arms = tuple(
-        _arm(document, label, entry or {}, base) for label, entry in file.variants.items()
-    )
+    arms = tuple(_arm(document, label, entry or {}, base) for label, entry in file.variants.items())
     for name in ("of", "against"):
         if (label := getattr(file.contrast, name)) not in file.variants:
             hint = registry.did_you_mean(label, list(file.variants))
@@ -159,7 +165,10 @@ def read_ablation(
         at = document.where(("contrast",))
         raise ConfigError(f"{at}: contrast: of and against are both {file.contrast.of!r}")
     if seeds is not None:
-        seed_value, seed_where = ([s for s in seeds.split(",")] if "," in seeds else seeds), "--seeds"
+        seed_value, seed_where = (
+            ([s for s in seeds.split(",")] if "," in seeds else seeds),
+            "--seeds",
+        )
     return Ablation(
         path.stem, file.question, file.contrast, arms, _seeds(seed_value, seed_where), Path(profile).stem, path
     )  # fmt: skip
@@ -174,7 +183,9 @@ def _profile(path: Path, profile: str) -> tuple[_Layer, Any, str]:
         found = [f / f"{profile}.yaml" for f in folders if (f / f"{profile}.yaml").is_file()]
         if not found:
             known = sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
-            raise ConfigError(f"--profile: unknown profile {profile!r}; {registry.did_you_mean(profile, known)}")
+            raise ConfigError(
+                f"--profile: unknown profile {profile!r}; {registry.did_you_mean(profile, known)}"
+            )
         wanted = found[0]
     document = load(wanted)
     if not isinstance(document.data, dict):
@@ -200,7 +211,9 @@ def _arm(document: Document, label: str, entry: dict[str, Any], base: _Layer) ->
         if key in known:
             parameters = {} if value is None else value
             if not isinstance(parameters, dict):
-                raise ConfigError(f"{place}: variants.{label}.{key}: expected its parameters as a mapping")
+                raise ConfigError(
+                    f"{place}: variants.{label}.{key}: expected its parameters as a mapping"
+                )
             try:
                 interventions.append(registry.parse("variants", {**parameters, "name": key}))
             except ValidationError as error:
@@ -234,7 +247,9 @@ def _assignment(text: str) -> tuple[KeyPath, Any]:
     """Read one ``--set key=value``; the value is YAML."""
     key, equals, value = text.partition("=")
     if not equals or not all(part for part in key.split(".")):
-        raise ConfigError(f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5")
+        raise ConfigError(
+            f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5"
+        )
     return tuple(key.split(".")), loads(value, Path(f"--set {text}")).data
 
 
@@ -247,9 +262,13 @@ def _seeds(value: Any, where: str) -> tuple[int, ...]:
             count = int(str(value))
             seeds = list(range(count)) if count <= MAX_SEEDS else []
     except ValueError:
-        raise ConfigError(f"{where}: seeds: expected a count or a list of integers, not {value!r}") from None
+        raise ConfigError(
+            f"{where}: seeds: expected a count or a list of integers, not {value!r}"
+        ) from None
     if not 1 <= len(seeds) <= MAX_SEEDS or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise ConfigError(f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}")
+        raise ConfigError(
+            f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
+        )
     return tuple(seeds)
 
 
@@ -264,7 +283,9 @@ def _first(error: ValidationError) -> tuple[KeyPath, str]:
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         message = "unknown field"
-    elif details["type"] not in {"value_error", "missing"} and not isinstance(details["input"], dict):
+    elif details["type"] not in {"value_error", "missing"} and not isinstance(
+        details["input"], dict
+    ):
         message = f"{message[0].lower()}{message[1:]} (got {str(details['input'])[:60]!r})"
     return path, " ".join(message.split())
 

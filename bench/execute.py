@@ -61,7 +61,9 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
         except Interrupted:
             if state is not None:
                 elapsed = time.time() - started
-                checkpoint.save(folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed})
+                checkpoint.save(
+                    folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
+                )
             return "interrupted"
         except DivergedError as error:
             outcome = {"status": "diverged", "error": str(error)}
@@ -119,6 +121,7 @@ def conclude(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
         "weight_free_share": space.count(cell, *space.weight_free) / len(cell),
         "connected": space.connected(cell),
     }
+    outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
     if state.history:
         outcome["valid_accuracy"] = state.history[-1].get("valid_accuracy", float("nan"))
     if truth is not None:
@@ -129,6 +132,11 @@ def conclude(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
             "regret": truth.best - worth,
             "percentile": 100 * float((everything < worth).mean()),
         }
+        outcome["truth"] = {
+            "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
+            "provenance": truth.provenance, "sha256": truth.sha256,
+            "cells": len(everything), "best": truth.best, "random": float(np.nanmean(everything)),
+        }  # fmt: skip
     if truth is not None and setup.settings.ranking is not None:
         outcome |= rank(setup, state, folder)
     return outcome
@@ -202,7 +210,11 @@ def _commit() -> str:
     git = ["git", "-C", str(Path(bench.__file__).parent)]
     try:
         commit = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+            [*git, "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         ).stdout.strip()
         changed = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no", "."],
@@ -217,7 +229,8 @@ def _reporter(folder: Path, started: float) -> Callable[..., None]:
     def report(**numbers: Any) -> None:
         now = time.time()
         store.write_json(
-            folder / store.PROGRESS, {"time": now, "elapsed": now - started, "pid": os.getpid(), **numbers}
+            folder / store.PROGRESS,
+            {"time": now, "elapsed": now - started, "pid": os.getpid(), **numbers},
         )
 
     return report

@@ -138,7 +138,9 @@ def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
     weights = 3 * cells * 60 * (channels**2) * 7
     resolution = spec.settings.data.resolution or 32
     activations = 60 * cells * channels * resolution**2 * spec.settings.search.batch * 4
-    return Cost(work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis)
+    return Cost(
+        work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis
+    )
 
 
 def default_output(ablation: Ablation) -> Path:

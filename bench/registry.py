@@ -94,8 +94,9 @@ def load(seam: str, name: str) -> type[Any]:
     ]
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must hold exactly one {contract.__name__}")
-    found[0].name = name
-    return found[0]
+    member: type[Member] = found[0]
+    member.name = name
+    return member
 
 
 def parse(seam: str, value: Any) -> Any:
@@ -108,7 +109,9 @@ def parse(seam: str, value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"expected the name of a {singular(seam)} or a mapping with `name`")
     if not isinstance(value.get("name"), str):
-        raise ValueError(f"`name` of the {singular(seam)} is missing; {did_you_mean('', names(seam))}")
+        raise ValueError(
+            f"`name` of the {singular(seam)} is missing; {did_you_mean('', names(seam))}"
+        )
     return load(seam, value["name"]).model_validate({k: v for k, v in value.items() if k != "name"})
 
 

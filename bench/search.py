@@ -20,8 +20,8 @@ class DivergedError(ArithmeticError):
     """A loss or an architecture parameter is no longer finite."""
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: the state is whole and can be resumed)
-    """The search was asked to stop between two steps."""
+class Interrupted(Exception):
+    """The search was asked to stop between two steps; the state is whole and can go on."""
 
 
 def search(
@@ -73,7 +73,9 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     if not setup.composition.updates_weights(moment):
         return
     cosine = 0.5 * (1 + math.cos(math.pi * moment.progress))
-    state.weight_optimizer.param_groups[0]["lr"] = settings.lr_min + (settings.lr - settings.lr_min) * cosine
+    state.weight_optimizer.param_groups[0]["lr"] = (
+        settings.lr_min + (settings.lr - settings.lr_min) * cosine
+    )
     batch, architecture = setup.batch("train", state.step), detached(state)
 
     def logits_of(mixture: torch.Tensor, pure: bool = True) -> torch.Tensor:
@@ -87,9 +89,11 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     logits = logits_of(mixture.detach(), pure=False)
     loss = F.cross_entropy(logits, batch.labels)
     if not math.isfinite(value := loss.item()):
-        raise DivergedError(f"training loss is {value} in epoch {state.epoch + 1}, step {state.step}")
+        raise DivergedError(
+            f"training loss is {value} in epoch {state.epoch + 1}, step {state.step}"
+        )
     state.weight_optimizer.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     if settings.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
     state.weight_optimizer.step()
@@ -105,7 +109,9 @@ def architecture_step(setup: Setup, state: SearchState) -> None:
     # The batches that the weights will see next: in the weights-first order this one is behind.
     first = state.step + (setup.settings.search.order == "weights_first")
     train = [setup.batch("train", first + i) for i in range(setup.hypergradient.horizon)]
-    estimate = setup.hypergradient.estimate(setup.problem(state), train, setup.batch("valid", state.step))
+    estimate = setup.hypergradient.estimate(
+        setup.problem(state), train, setup.batch("valid", state.step)
+    )
     for name, gradient in estimate.total.items():
         state.architecture[name].grad = gradient
     state.architecture_optimizer.step()

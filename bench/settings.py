@@ -78,11 +78,11 @@ class Settings(_Model):
     data: DataField
     truth: TruthField | None = None
     search: SearchSettings = SearchSettings()
-    hypergradient: HypergradientField = Field("first_order", validate_default=True)  # type: ignore[assignment]
+    hypergradient: HypergradientField = Field("first_order", validate_default=True)
     selection: SelectionField | None = None
     ranking: Protocol | None = Protocol()
     instruments: tuple[InstrumentField, ...] = Field(
-        ("cell", "supernet_accuracy", "true_accuracy"),  # type: ignore[arg-type]
+        ("cell", "supernet_accuracy", "true_accuracy"),
         validate_default=True,
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

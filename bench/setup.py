@@ -58,6 +58,10 @@ class Setup:
         """Return the present mixture weights [E, O] as a measurement sees them."""
         return self.composition.mixture(state.architecture, self.moment(state, "evaluate"))
 
+    def running_statistics(self, state: SearchState) -> bool:
+        """Say whether forward passes would change buffers of the supernet."""
+        return next(iter(state.supernet.buffers()), None) is not None
+
     def logits(
         self,
         state: SearchState,
@@ -117,7 +121,8 @@ class Setup:
         momentum = {
             name: buffer
             for name, parameter in named.items()
-            if (buffer := state.weight_optimizer.state[parameter].get("momentum_buffer")) is not None
+            if (buffer := state.weight_optimizer.state[parameter].get("momentum_buffer"))
+            is not None
         }
         inner = InnerStep(
             group["lr"], group["momentum"], group["nesterov"], group["weight_decay"], own.clip

@@ -40,7 +40,9 @@ class SearchState:
     architecture_optimizer: torch.optim.Adam
     step: int = 0
     epoch: int = 0
-    running: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("loss", "right", "seen"), 0.0))
+    running: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("loss", "right", "seen"), 0.0)
+    )
     history: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     stopped: dict[str, Any] | None = None
@@ -69,4 +71,8 @@ class SearchState:
         self.weight_optimizer.load_state_dict(saved["weight_optimizer"])
         self.architecture_optimizer.load_state_dict(saved["architecture_optimizer"])
         self.step, self.epoch, self.running = saved["step"], saved["epoch"], saved["running"]
-        self.history, self.memory, self.stopped = saved["history"], saved["memory"], saved["stopped"]
+        self.history, self.memory, self.stopped = (
+            saved["history"],
+            saved["memory"],
+            saved["stopped"],
+        )

@@ -243,10 +243,12 @@ def paired_sign_flip(
             sums = np.concatenate([sums + value, sums - value])
     else:
         rng = np.random.default_rng(seed)
-        sums = np.concatenate([
-            (2.0 * rng.integers(0, 2, size=(chunk, d.size)) - 1) @ d
-            for chunk in _chunks(resamples, 10_000)
-        ])
+        sums = np.concatenate(
+            [
+                (2.0 * rng.integers(0, 2, size=(chunk, d.size)) - 1) @ d
+                for chunk in _chunks(resamples, 10_000)
+            ]
+        )
     observed = float(d.sum())
     if alternative == "two-sided":
         sums, observed = np.abs(sums), abs(observed)

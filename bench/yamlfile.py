@@ -70,16 +70,18 @@ def loads(text: str, path: Path) -> Document:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise ConfigError(f"{path}:{event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}")
+                raise ConfigError(
+                    f"{path}:{event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}"
+                )
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         data = None if node is None else _construct(path, loader, node, (), lines)
     except ConfigError:
         raise
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        line = getattr(error.problem_mark or error.context_mark, "line", 0) + 1
         problem = " ".join(str(error.problem or error.context).split())
-        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from None
+        raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
     except (yaml.YAMLError, ValueError) as error:
         message = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path}:1: not valid YAML: {message}") from None
@@ -109,10 +111,12 @@ def _construct(
     if isinstance(node, yaml.SequenceNode):
         if node.tag != "tag:yaml.org,2002:seq":
             raise ConfigError(f"{path}:{line}: tag {node.tag!r} is not allowed")
-        return [_construct(path, loader, item, (*at, i), lines) for i, item in enumerate(node.value)]
+        return [
+            _construct(path, loader, item, (*at, i), lines) for i, item in enumerate(node.value)
+        ]
     if node.tag.rpartition(":")[2] not in {"null", "bool", "int", "float", "str"}:
         raise ConfigError(f"{path}:{line}: {dotted(at)}: tag {node.tag!r} is not allowed")
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node, deep=True)
 
 
 def dotted(path: KeyPath) -> str:

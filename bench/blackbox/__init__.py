@@ -1,7 +1,8 @@
 """Searches that see only a table: the contract of a black-box search and the loop that runs it.
 
-They are the references that a differentiable search must beat: each sees nothing of a cell but its
-validation accuracy after 12 epochs, under an equal budget of evaluations, and returns its favourite.
+They are the references that a differentiable search must beat: each sees nothing of a cell but
+its validation accuracy after 12 epochs, under an equal budget of evaluations, and returns its
+favourite.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ PAPER_BUDGET = 110
 Tables of accuracies hold no training times, and one 12-epoch training with its validation takes
 about 109 s on the paper's GTX 1080 Ti. Cheap and dear cells cost alike here.
 """
+
+
+class MissingLibraryError(ImportError):
+    """A search whose library is not installed; one line, with the fix."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.blackbox import BlackBox, Proposals
-
-
-class MissingOptunaError(ImportError):
-    """optuna is not installed; one line, with the fix."""
+from bench.blackbox import BlackBox, MissingLibraryError, Proposals
 
 
 class Tpe(BlackBox):
@@ -40,13 +36,13 @@ class Tpe(BlackBox):
 
         Raises
         ------
-        MissingOptunaError
+        MissingLibraryError
             When optuna is not installed.
         """
         try:
             import optuna
         except ImportError:
-            raise MissingOptunaError(
+            raise MissingLibraryError(
                 "tpe needs optuna; run: pip install 'bench-darts[blackbox]'"
             ) from None
         with warnings.catch_warnings():
@@ -64,7 +60,7 @@ class Tpe(BlackBox):
             study = optuna.create_study(direction="maximize", sampler=sampler)
         finally:
             optuna.logging.set_verbosity(said)
-        space = {
+        space: dict[str, optuna.distributions.BaseDistribution] = {
             str(edge): optuna.distributions.CategoricalDistribution(range(count))
             for edge, count in enumerate(choices)
         }

@@ -25,7 +25,9 @@ def fetch(
 
     source = registry.load("data", name)
     if "download" not in source.model_fields:
-        raise ValueError(f"{name} is not downloaded; `python -m bench show {name}` says where it comes from")
+        raise ValueError(
+            f"{name} is not downloaded; `python -m bench show {name}` says where it comes from"
+        )
     images = source(root=str(root), download=True).load()
     print(f"{name}: {len(images):,} training images under {root}")
 
@@ -41,8 +43,12 @@ def info(
     source = registry.parse("data", {"name": name} | ({"root": str(root)} if root else {}))
     images = source.load()
     channels, height, width = images.pixels.shape[1:]
-    print(f"{name}: {len(images):,} training images, {channels}x{height}x{width}, {images.classes} classes")
+    print(
+        f"{name}: {len(images):,} training images, {channels}x{height}x{width}, {images.classes} classes"
+    )
     print(f"per class: {images.labels.bincount().tolist()}")
     halves = source.halves()
-    print(f"halves: {len(halves.train):,} for the weights, {len(halves.valid):,} for the architecture")
+    print(
+        f"halves: {len(halves.train):,} for the weights, {len(halves.valid):,} for the architecture"
+    )
     print(f"augmented: crop {images.crop} pixels, mirror {images.flip}")

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import typer
 
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pydantic", "analog-nasbench", "nas-bench-201")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pydantic",
+    "analog-nasbench",
+    "nas-bench-201",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +59,10 @@ def doctor() -> None:
         good=first == second)  # fmt: skip
     free = shutil.disk_usage(Path.cwd()).free
     say("disk", f"{free / 1e9:.1f} GB free here", good=free > 1e9)
-    for seam, members in (("truth", ("analog",)), ("data", ("digits", "cifar10", "cifar100", "fashion_mnist"))):
+    for seam, members in (
+        ("truth", ("analog",)),
+        ("data", ("digits", "cifar10", "cifar100", "fashion_mnist")),
+    ):
         for member in members:
             try:
                 registry.parse(seam, member).load()

@@ -48,7 +48,12 @@ def list_command(
     members = [registry.load(seam, name) for name in registry.names(seam)]
     if as_json:
         rows = [
-            {"name": m.name, "summary": m.summary(), "paper": m.paper, "parameters": [f[0] for f in fields(m)]}
+            {
+                "name": m.name,
+                "summary": m.summary(),
+                "paper": m.paper,
+                "parameters": [f[0] for f in fields(m)],
+            }
             for m in members
         ]
         print(json.dumps(rows))
@@ -66,7 +71,9 @@ def list_command(
     Console().print(table)
 
 
-def show(name: Annotated[str, typer.Argument(help="The name of anything that `list` shows.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="The name of anything that `list` shows.")],
+) -> None:
     """Say what one member does: its docstring, parameters with defaults, and its paper."""
     from bench import registry
     from bench.settings import fields
@@ -82,7 +89,10 @@ def show(name: Annotated[str, typer.Argument(help="The name of anything that `li
         if rows := fields(member):
             print("\nparameters")
             for field, kind, default, description in rows:
-                print(f"  {field}: {kind} = {default}" + (f"\n      {description}" if description else ""))
+                print(
+                    f"  {field}: {kind} = {default}"
+                    + (f"\n      {description}" if description else "")
+                )
         for attribute in ("time", "memory", "cost"):
             if value := getattr(member, attribute, ""):
                 print(f"\n{attribute}: {value}")

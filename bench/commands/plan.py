@@ -26,7 +26,9 @@ def plan_command(
     only: OnlyOption = None,
     device: DeviceOption = None,
     sets: SetOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every run with its estimated cost, and whether it is done; runs nothing."""

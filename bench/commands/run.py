@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from bench.config import Ablation
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="How large: smoke, quick, laptop, paper.")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", help="How large: smoke, quick, laptop, paper.")
+]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Where runs are kept.")]
-SeedsOption = Annotated[str | None, typer.Option("--seeds", help="A count, or a list such as 0,3,7.")]
-OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this variant (repeatable).")]
+SeedsOption = Annotated[
+    str | None, typer.Option("--seeds", help="A count, or a list such as 0,3,7.")
+]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this variant (repeatable).")
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: search.epochs=5 (repeatable).")
 ]
@@ -48,7 +54,9 @@ def check_only(ablation: Ablation, only: list[str] | None) -> None:
     labels = [arm.label for arm in ablation.arms]
     for label in only or []:
         if label not in labels:
-            raise ConfigError(f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}")
+            raise ConfigError(
+                f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}"
+            )
 
 
 def run(
@@ -57,8 +65,12 @@ def run(
     output: OutputOption = None,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
-    executor: Annotated[str, typer.Option("--executor", help="inline, processes, ...")] = "processes",
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")] = None,
+    executor: Annotated[
+        str, typer.Option("--executor", help="inline, processes, ...")
+    ] = "processes",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")
+    ] = None,
     device: DeviceOption = None,
     sets: SetOption = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done.")] = False,
@@ -131,9 +143,11 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     summary = Summary.read(root)
     if as_json:
         print(summary.as_json())
-    elif summary.runs:
+    else:
         page = write_page(summary, root / "report.html")
         as_text(summary)
         print(f"page    {page}")
-        print(f"runs    {root} ({len(campaign.cached)} kept from before, {len(campaign.ended)} run now)")
+        print(
+            f"runs    {root} ({len(campaign.cached)} kept from before, {len(campaign.ended)} run now)"
+        )
         print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")

@@ -80,7 +80,9 @@ class Halves:
 class DataSource(Member):
     """Where images come from, and how many of them at which resolution."""
 
-    size: int | None = Field(None, ge=4, description="use this many training images (balanced draw)")
+    size: int | None = Field(
+        None, ge=4, description="use this many training images (balanced draw)"
+    )
     resolution: int | None = Field(None, ge=2, description="average down to this many pixels")
     augment: bool | None = Field(None, description="crop and flip; default: what is usual here")
     split_seed: int = Field(0, description="draws the images and the halves; same for all runs")
@@ -111,7 +113,9 @@ class DataSource(Member):
             images = replace(images, crop=max(1, images.pixels.shape[-1] // 8))
         if train and self.size is not None:
             if self.size > len(images):
-                raise DataError(f"size: {self.size} images asked for, {self.name} has {len(images)}")
+                raise DataError(
+                    f"size: {self.size} images asked for, {self.name} has {len(images)}"
+                )
             images = images.take(_balanced(images.labels, self.size, self.split_seed))
         return images
 
@@ -131,7 +135,7 @@ def _balanced(labels: Tensor, size: int, seed: int) -> Tensor:
     order = torch.randperm(len(labels), generator=generator("cpu", seed, "split"))
     shuffled = labels[order]
     place = torch.empty(len(labels), dtype=torch.float64)
-    for label in shuffled.unique():
+    for label in torch.unique(shuffled):
         at = (shuffled == label).nonzero().flatten()
         place[at] = (torch.arange(len(at), dtype=torch.float64) + 0.5) / len(at)
     return order[place.argsort(stable=True)][:size]
@@ -146,7 +150,7 @@ def _at_resolution(images: Images, resolution: int) -> Images:
         torch.nn.functional.interpolate(part.float(), size=(resolution, resolution), mode="area")
         .round()
         .to(torch.uint8)
-        for part in images.pixels.split(4096)
+        for part in torch.split(images.pixels, 4096)
     ]
     crop = -(-images.crop * resolution // height)
     return replace(images, pixels=torch.cat(parts), crop=crop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -16,7 +17,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_dir("bench-darts"))
 
 
-def load(key: str) -> dict[str, NDArray[np.uint8]] | None:
+def load(key: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays stored under ``key``; None where there are none or they are damaged."""
     path = cache_folder() / f"{key}.npz"
     try:
@@ -26,7 +27,7 @@ def load(key: str) -> dict[str, NDArray[np.uint8]] | None:
         return None
 
 
-def save(key: str, **arrays: NDArray[np.uint8]) -> None:
+def save(key: str, **arrays: NDArray[Any]) -> None:
     """Store arrays under ``key``, atomically; several processes may do so at once."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

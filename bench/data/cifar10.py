@@ -15,5 +15,8 @@ class Cifar10(TorchvisionSource):
 
     paper: ClassVar[str] = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     torchvision_class: ClassVar[str] = "CIFAR10"
-    statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = (
+        (0.4914, 0.4822, 0.4465),
+        (0.2470, 0.2435, 0.2616),
+    )
     classes: ClassVar[int] = 10

@@ -15,5 +15,8 @@ class Cifar100(TorchvisionSource):
 
     paper: ClassVar[str] = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     torchvision_class: ClassVar[str] = "CIFAR100"
-    statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+    statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = (
+        (0.5071, 0.4865, 0.4409),
+        (0.2673, 0.2564, 0.2762),
+    )
     classes: ClassVar[int] = 100

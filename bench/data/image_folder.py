@@ -59,15 +59,17 @@ class ImageFolder(DataSource):
         digest = hashlib.sha256(f"v1 {self.grey}".encode())
         for path in files:
             stat = path.stat()
-            digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode()
+            )
         key = f"images-{digest.hexdigest()[:32]}"
         arrays = _cache.load(key)
         if arrays is None:
-            labels = np.array([names.index(path.parent.name) for path in files], dtype=np.uint16)
+            labels = np.array([names.index(path.parent.name) for path in files], dtype=np.int64)
             arrays = {"pixels": _decode(files, self.grey), "labels": labels}
             _cache.save(key, **arrays)
         pixels = torch.from_numpy(arrays["pixels"])
-        return pixels, torch.from_numpy(arrays["labels"].astype(np.int64)), len(names)
+        return pixels, torch.from_numpy(arrays["labels"]), len(names)
 
 
 def _decode(files: list[Path], grey: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

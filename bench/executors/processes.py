@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, PrivateAttr
 
@@ -47,8 +48,10 @@ class Processes(Executor):
         return max(1, cores() // threads)
 
     def _start(self) -> None:
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
+        method = (
+            "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        )
+        context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             context.set_forkserver_preload(["bench.execute", "bench.truth.analog", "pandas"])
         while self._waiting and len(self._running) < self._slots():

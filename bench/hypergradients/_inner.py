@@ -115,7 +115,7 @@ def trajectory(problem: Problem, state: State, train: Sequence[Any]) -> Iterator
         yield state
 
 
-def darts_step(problem: Problem, batch: Any) -> Tensors:
+def darts_step(problem: Problem, gradients: Tensors) -> Tensors:
     """Return DARTS's own w′ = w − η(μm + ∂_w L_train + wd·w): no clipping, no Nesterov."""
     return update(
         InnerStep(
@@ -124,7 +124,7 @@ def darts_step(problem: Problem, batch: Any) -> Tensors:
             weight_decay=problem.inner.weight_decay,
         ),
         *start(problem),
-        step_gradient(problem, leaves(problem.weights), batch),
+        {name: gradient.detach() for name, gradient in gradients.items()},
     )[0]
 
 

@@ -21,8 +21,10 @@ class ConjugateGradient(Hypergradient):
     after as many steps as H has distinct eigenvalues (at most P), and faster than `neumann` at
     equal cost where it applies. It asks for a positive definite H: at the first direction p with
     pᵀHp ≤ 0 the solve stops, keeps the q of the steps before (zero, if it is the first), and
-    says so; ``damping`` above the most negative eigenvalue's size makes it applicable again at the
-    price of a bias toward q = v/damping.
+    says so. Such a q minimises ½qᵀHq − vᵀq over the directions so far, but its residual may exceed
+    one: look at the flags. ``damping`` above the most negative eigenvalue's size makes the solve
+    applicable again, at the price of a bias toward q = v/damping; a supernet early in its search
+    needs it.
 
     There is no K: k is a number of solver steps, not of summands.
 
@@ -37,7 +39,7 @@ class ConjugateGradient(Hypergradient):
         "Pedregosa 2016, Hyperparameter optimization with approximate gradient, arXiv:1602.02355; "
         "Rajeswaran et al. 2019, Meta-Learning with Implicit Gradients, arXiv:1909.04630"
     )
-    time: ClassVar[str] = "2 F + k HVP"
+    time: ClassVar[str] = "2 F + (k + 1) HVP"
     memory: ClassVar[str] = "4 P + 2x activations"
 
     k: Annotated[int, Field(ge=1)] = 10

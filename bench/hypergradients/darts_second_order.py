@@ -12,12 +12,13 @@ from bench.hypergradients._autodiff import (
     add,
     finite,
     gradients,
+    leaves,
     multiply,
     norm,
     validation,
     zeros,
 )
-from bench.hypergradients._inner import check_batches, darts_step
+from bench.hypergradients._inner import check_batches, darts_step, step_gradient
 
 
 class DartsSecondOrder(Hypergradient):
@@ -30,8 +31,9 @@ class DartsSecondOrder(Hypergradient):
     * w± = w ± εv around the present weights w, ε = ``epsilon``/‖v‖ over all weights together.
 
     The perturbed weights are new tensors, so nothing needs to be restored. Its error beside
-    `one_step_exact`, its limit ε → 0, is O(ε²) on a smooth network, and not small where ReLU or
-    max-pool switches between w⁻ and w⁺. K has no meaning: the horizon is one step.
+    `one_step_exact`, its limit ε → 0, is O(ε²) on a smooth network. With ReLU it need not be small:
+    every unit that switches between w⁻ and w⁺ adds a jump, divided by 2ε, so that the error grows
+    as ε shrinks until none switches. K has no meaning: the horizon is one step.
 
     Cost: 4 F (training, validation, two perturbed); two copies of the weights.
     """
@@ -53,7 +55,9 @@ class DartsSecondOrder(Hypergradient):
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w′."""
         check_batches(self.horizon, train)
-        v, direct = validation(problem, darts_step(problem, train[0]), valid)
+        gradient = step_gradient(problem, leaves(problem.weights), train[0])
+        ahead = darts_step(problem, gradient)
+        v, direct = validation(problem, ahead, valid)
         size = norm(v)
         if size == 0.0:
             return Estimate(direct, zeros(direct), {"diverged": 0.0})

@@ -27,8 +27,8 @@ class Forward(Hypergradient):
     double backward, not forward-mode derivatives of every operation.
 
     Cost: T·A of those passes, at A columns; memory A·P (2·A·P with momentum) whatever T is
-    (203 MB for the full NAS-Bench-201 supernet in float32). Cheaper than `reverse` in nothing
-    but memory at T > A. K has no meaning here: nothing is truncated.
+    (203 MB for the full NAS-Bench-201 supernet in float32). Dearer than `reverse` in time by
+    about A, cheaper in memory where T > A. K has no meaning here: nothing is truncated.
 
     Flags: ``diverged`` when anything is not finite; ``response_norm`` = ‖dw_T/dλ‖ (Frobenius).
     """
@@ -74,9 +74,7 @@ class Forward(Hypergradient):
         )
 
     @staticmethod
-    def _step(
-        problem: Problem, state: State, tangents: State, batch: Any
-    ) -> State:
+    def _step(problem: Problem, state: State, tangents: State, batch: Any) -> State:
         """Return Φ(state) and advance every column of Z in place."""
         weights, momentum = leaves(state[0]), state[1]
         loss = problem.train_loss(weights, problem.architecture, batch)

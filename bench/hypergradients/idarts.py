@@ -41,7 +41,7 @@ class Idarts(Hypergradient):
         "Zhang et al. 2021, iDARTS: Differentiable Architecture Search with Stochastic Implicit "
         "Gradients, arXiv:2106.10784"
     )
-    time: ClassVar[str] = "(T + 2) F + K HVP"
+    time: ClassVar[str] = "(T + 2) F + (K + 1) HVP"
     memory: ClassVar[str] = "2 P + 2x activations"
 
     T: Annotated[int, Field(ge=1)] = 5

@@ -37,7 +37,7 @@ class Neumann(Hypergradient):
         "Lorraine et al. 2020, Optimizing Millions of Hyperparameters by Implicit "
         "Differentiation, arXiv:1911.02590"
     )
-    time: ClassVar[str] = "2 F + K HVP"
+    time: ClassVar[str] = "2 F + (K + 1) HVP"
     memory: ClassVar[str] = "2 P + 2x activations"
 
     K: Annotated[int, Field(ge=1)] = 10

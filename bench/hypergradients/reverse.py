@@ -96,9 +96,7 @@ class Reverse(Hypergradient):
         )
 
     @staticmethod
-    def _back(
-        problem: Problem, state: State, batch: Any, adjoint: State
-    ) -> tuple[State, Tensors]:
+    def _back(problem: Problem, state: State, batch: Any, adjoint: State) -> tuple[State, Tensors]:
         """Return (∂_sΦ)ᵀ a and (∂_λΦ)ᵀ a of one step, by differentiating Φ itself."""
         weights, momentum = leaves(state[0]), leaves(state[1])
         gradient = step_gradient(problem, weights, batch, create_graph=True)

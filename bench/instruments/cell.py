@@ -31,4 +31,8 @@ class Cell(Instrument):
             "weight_free_share": space.count(cell, *space.weight_free) / len(cell),
             "alpha_entropy": float(-(share * share.clamp_min(1e-12).log()).sum(-1).mean()),
         } | {f"p_{o}": float(p) for o, p in zip(space.operations, mixture.mean(0), strict=True)}
-        return reading if setup.composition.learns_architecture else dict.fromkeys(reading, float("nan"))
+        return (
+            reading
+            if setup.composition.learns_architecture
+            else dict.fromkeys(reading, float("nan"))
+        )

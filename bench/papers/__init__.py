@@ -86,6 +86,8 @@ class Row(_Strict):
     version: str
     recalled: bool = False
     """From memory of the paper: to be checked before it is cited."""
+    note: str = ""
+    """Sentences that explain how claimed and obtained differ, or may."""
     claimed: dict[str, Annotated[Claim, BeforeValidator(parse_claim)]]
     obtain: Obtain
 

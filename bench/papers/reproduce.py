@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench import registry
-from bench.blackbox import PAPER_BUDGET, BlackBox
-from bench.blackbox.tpe import MissingOptunaError
+from bench.blackbox import PAPER_BUDGET, BlackBox, MissingLibraryError
 from bench.papers import Claim, Number, PaperTable, Row
 from bench.spaces.nb201 import cells
 from bench.statistics import Floats, Interval, iqm, stratified_bootstrap
@@ -26,7 +24,8 @@ PASS_BAND = (
     "deviation of the published mean; a row read off the table passes when it is equal to 0.01"
 )
 TABLE_TOLERANCE = 0.01
-COLUMNS = f"{SIGNAL}, cifar10_test_200, cifar100_test_200, imagenet16_test_200"
+COLUMNS = f"arch, {SIGNAL}, cifar10_test_200, cifar100_test_200, imagenet16_test_200"
+"""What a table must have."""
 CHOICES = (len(cells.OPERATIONS),) * len(cells.EDGES)
 
 
@@ -148,28 +147,31 @@ def reproduce(
     budget
         Evaluations per search.
     progress
-        Told which row is being obtained.
+        Told which search is being run.
     """
     outcomes = []
     for row in table.rows:
-        progress(row.method)
-        obtain = row.obtain
-        if obtain.gpu_hours is not None:
-            seeds = f" per seed, {obtain.seeds} seeds" if obtain.seeds > 1 else ""
-            hours = f"about {obtain.gpu_hours:g} hours{seeds}"
-            outcomes.append(Outcome(row, f"not run: needs a GPU, {hours}"))
-        elif truth is None:
-            outcomes.append(Outcome(row, "not run: no table of ground truth given"))
-        elif obtain.cell is not None:
-            at = cells.index(cells.decode(obtain.cell))
-            values = {name: final[[at]] for name, final in truth.final.items()}
-            outcomes.append(Outcome(row, "read off the table", _compare(row, values)))
-        elif obtain.optimum:
-            values = {name: final[[final.argmax()]] for name, final in truth.final.items()}
-            outcomes.append(Outcome(row, "read off the table, each column's best", _compare(row, values)))
-        else:
-            outcomes.append(_search(row, truth, runs, budget))
+        if row.obtain.blackbox is not None and truth is not None:
+            progress(row.method)
+        outcomes.append(_obtain(row, truth, runs, budget))
     return outcomes
+
+
+def _obtain(row: Row, truth: Table | None, runs: int, budget: int) -> Outcome:
+    obtain = row.obtain
+    if obtain.gpu_hours is not None:
+        seeds = f" per seed, {obtain.seeds} seeds" if obtain.seeds > 1 else ""
+        return Outcome(row, f"not run: needs a GPU, about {obtain.gpu_hours:g} hours{seeds}")
+    if truth is None:
+        return Outcome(row, "not run: no table of ground truth given")
+    if obtain.blackbox is not None:
+        return _search(row, truth, runs, budget)
+    if obtain.cell is not None:
+        at = cells.index(cells.decode(obtain.cell))
+        values = {name: final[[at]] for name, final in truth.final.items()}
+        return Outcome(row, "read off the table", _compare(row, values))
+    values = {name: final[[final.argmax()]] for name, final in truth.final.items()}
+    return Outcome(row, "read off the table, each column's best", _compare(row, values))
 
 
 def _search(row: Row, truth: Table, runs: int, budget: int) -> Outcome:
@@ -181,7 +183,7 @@ def _search(row: Row, truth: Table, runs: int, budget: int) -> Outcome:
             member.search(lambda cell: signal[cells.index(cell)], CHOICES, budget, seed)
             for seed in range(runs)
         ]
-    except MissingOptunaError as error:
+    except MissingLibraryError as error:
         return Outcome(row, f"not run: {error}")
     seconds = time.perf_counter() - start
     at = [cells.index(one.favourite) for one in found]
@@ -218,38 +220,3 @@ def _compare(row: Row, values: Mapping[str, Floats]) -> tuple[Obtained, ...]:
             verdict = "within" if abs(sample.mean() - number.mean) <= band + 1e-9 else "outside"
         obtained.append(Obtained(dataset, split, number, sample, interval, verdict))
     return tuple(obtained)
-
-
-def records(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Return one flat record per row, data set and split; rows that were not run have one."""
-    flat: list[dict[str, Any]] = []
-    for outcome in outcomes:
-        row = outcome.row
-        head = {"method": row.method, "version": row.version, "recalled": row.recalled}
-        tail = {**outcome.cost, "how": outcome.how}
-        if not outcome.obtained:
-            for dataset, claim in row.claimed.items():
-                for split, number in (("valid", claim.valid), ("test", claim.test)):
-                    if number is not None:
-                        said = _numbers("claimed", number)
-                        at = {"dataset": dataset, "split": split}
-                        flat.append({**head, **at, **said, "verdict": "not run", **tail})
-        for one in outcome.obtained:
-            flat.append({
-                **head,
-                "dataset": one.dataset,
-                "split": one.split,
-                **_numbers("claimed", one.claimed or Number(math.nan)),
-                **_numbers("obtained", one.number),
-                "iqm": one.iqm.estimate,
-                "iqm_low": one.iqm.low,
-                "iqm_high": one.iqm.high,
-                "gap": one.gap,
-                "verdict": one.verdict,
-                **tail,
-            })
-    return flat
-
-
-def _numbers(name: str, number: Number) -> dict[str, float]:
-    return {f"{name}_mean": number.mean, f"{name}_sd": number.sd}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data._batches import plain_batches
+from bench.data._batches import Batch, plain_batches
 from bench.ranking.protocol import Protocol
 from bench.spaces import Architecture
 
@@ -41,20 +42,35 @@ def evaluate(
     setup: Setup, state: SearchState, cells: Sequence[Architecture], protocol: Protocol
 ) -> Scores:
     """Score every cell on the same validation images; cells of one class are evaluated once."""
-    batches = plain_batches(setup.data.valid, protocol.batch, protocol.images)
-    total = sum(len(batch.labels) for batch in batches)
+    classes = [setup.space.canonical(cell) for cell in cells]
+    first = {key: position for position, key in reversed(list(enumerate(classes)))}
+    distinct = [cells[position] for position in first.values()]
+    row = {key: i for i, key in enumerate(first)}
+    right, loss, seen = np.zeros(len(distinct)), np.zeros(len(distinct)), 0
+    for batch in plain_batches(setup.data.valid, protocol.batch, protocol.images):
+        seen += len(batch.labels)
+        for i, logits in path_logits(setup, state, batch, distinct):
+            right[i] += int((logits.argmax(-1) == batch.labels).sum())
+            loss[i] += float(F.cross_entropy(logits, batch.labels, reduction="sum"))
+    rows = [row[key] for key in classes]
+    return Scores(accuracy=100 * right[rows] / seen, loss=loss[rows] / seen)
+
+
+def path_logits(
+    setup: Setup, state: SearchState, batch: Batch, cells: Sequence[Architecture]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (position, logits) of every cell; shared work where no variant acts inside cells."""
     moment = setup.moment(state, "evaluate")
-    known: dict[object, tuple[float, float]] = {}
-    for cell in cells:
-        key = setup.space.canonical(cell)
-        if key in known:
-            continue
-        mixture = F.one_hot(torch.tensor(cell), len(setup.space.operations)).float().to(setup.device)
-        right, loss = 0, 0.0
-        for batch in batches:
-            logits = setup.logits(state, moment, batch, mixture, setup.space.active(cell), pure=True)
-            right += int((logits.argmax(-1) == batch.labels).sum())
-            loss += float(F.cross_entropy(logits, batch.labels, reduction="sum"))
-        known[key] = (100 * right / total, loss / total)
-    scores = np.array([known[setup.space.canonical(cell)] for cell in cells])
-    return Scores(accuracy=scores[:, 0], loss=scores[:, 1])
+    plain = (
+        setup.composition.hooks(state.architecture, moment) is None
+        and setup.settings.search.precision == "float32"
+        and not setup.running_statistics(state)
+    )
+    if plain:
+        yield from state.supernet.paths(batch.images, cells)
+        return
+    for i, cell in enumerate(cells):
+        mixture = (
+            F.one_hot(torch.tensor(cell), len(setup.space.operations)).float().to(setup.device)
+        )
+        yield i, setup.logits(state, moment, batch, mixture, setup.space.active(cell), pure=True)

@@ -21,7 +21,9 @@ class Argmax(Selection):
     `none` out (``exclude: [none]``). The first of equal operations wins.
     """
 
-    paper: ClassVar[str] = "Liu et al. 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055"
+    paper: ClassVar[str] = (
+        "Liu et al. 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055"
+    )
 
     exclude: tuple[str, ...] = Field((), description="operations never chosen, e.g. [none]")
 

@@ -33,11 +33,12 @@ class BestSampled(Selection):
     def select(self, setup: Setup, state: SearchState) -> Architecture:
         """See `Selection.select`."""
         from bench.ranking.evaluate import evaluate
+        from bench.ranking.protocol import Protocol
 
         draws = generator("cpu", setup.seed, "best_sampled", state.step)
         shape = (self.k, len(setup.space.edges))
         drawn = torch.randint(len(setup.space.operations), shape, generator=draws)
         cells = list(dict.fromkeys(tuple(row) for row in drawn.tolist()))
-        scores = evaluate(setup, state, cells, setup.settings.ranking)
+        scores = evaluate(setup, state, cells, setup.settings.ranking or Protocol())
         best = max(range(len(cells)), key=lambda i: (scores.accuracy[i], -scores.loss[i]))
         return cells[best]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class RandomCell(Selection):
     """Draw one operation per edge uniformly; uses nothing of the supernet."""
 
-    paper: ClassVar[str] = "Li and Talwalkar 2019, Random Search and Reproducibility for NAS, arXiv:1902.07638"
+    paper: ClassVar[str] = (
+        "Li and Talwalkar 2019, Random Search and Reproducibility for NAS, arXiv:1902.07638"
+    )
 
     def select(self, setup: Setup, state: SearchState) -> Architecture:
         """See `Selection.select`."""

@@ -43,6 +43,18 @@ class Supernet(nn.Module):
     Weights are shared with no one; the architecture parameters are not part of the module.
     """
 
+    def paths(
+        self, images: Tensor, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield (position, logits [B, classes]) of single-path networks, in any order.
+
+        The same as one forward pass per architecture with a one-hot mixture; a space overrides
+        it where work can be shared. Not differentiable.
+        """
+        for position, cell in enumerate(architectures):
+            mixture = images.new_ones(len(cell), max(cell) + 1)
+            yield position, self(images, mixture, [[operation] for operation in cell])
+
 
 class Space(Member):
     """A search space: operations, supernet, networks, encodings, isomorphism."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +155,14 @@ def check(table: Any, source: str) -> None:
                 check_percent(values, source, name, first=1)
 
 
-def resolve(measured: Measurement) -> Measurement:
-    """Translate to the benchmark's own names: CIFAR-10 is validated as ``cifar10-valid``."""
-    dataset = ALIASES.get(measured.dataset, measured.dataset)
-    if measured.split == "valid":
-        dataset = VALIDATED.get(dataset, dataset)
-    return measured._replace(dataset=dataset)
+def resolve(measured: Measurement, known: Collection[str]) -> Measurement:
+    """Translate to the data sets ``known`` for a split: CIFAR-10 is validated as another one."""
+    own = measured.dataset
+    validated = VALIDATED.get(own, own) if measured.split == "valid" else own
+    for name in (own, validated, ALIASES.get(own, own)):
+        if name in known:
+            return measured._replace(dataset=name)
+    return measured
 
 
 def measurements(table: Any) -> list[Measurement]:
@@ -192,30 +194,29 @@ def accuracies(
     TruthError
         When the file has no such measurement; says what it has.
     """
-    measured = resolve(measured)
     column = f"{measured.split}_accuracy"
     if column not in table.column_names:
         raise missing(source, "column", column, table.column_names)
-    datasets = np.array(table["dataset"].to_pylist())
     budgets = table["budget"].to_numpy()
     values = np.asarray(table[column].to_numpy(), np.float64)
-    if measured.dataset not in datasets:
-        listed = sorted(map(str, set(datasets.tolist())))
-        raise missing(source, "data set", measured.dataset, listed)
-    rows = datasets == measured.dataset
+    datasets = np.array(table["dataset"].to_pylist())
+    present = ~np.isnan(values)
+    known = sorted(set(datasets[present].tolist()))
+    measured = resolve(measured, known)
+    if measured.dataset not in known:
+        raise missing(source, f"data set with {measured.split} accuracies", measured.dataset, known)
+    rows = present & (datasets == measured.dataset)
     if not (rows & (budgets == measured.budget)).any():
-        known = ", ".join(map(str, sorted(set(budgets[rows].tolist()))))
+        listed = ", ".join(map(str, sorted(set(budgets[rows].tolist()))))
         raise TruthError(
-            f"{source}: no {measured.dataset} with budget {measured.budget}; known: {known}"
+            f"{source}: no {measured.dataset} with budget {measured.budget}; known: {listed}"
         )
-    rows &= (budgets == measured.budget) & ~np.isnan(values)
-    if not rows.any():
-        raise TruthError(f"{source}: {measured.dataset} has no {measured.split} accuracies")
+    rows &= budgets == measured.budget
     cells = np.array(table["arch"].to_pylist(), dtype=object)[rows]
     seeds, which = np.unique(table["seed"].to_numpy()[rows], return_inverse=True)
     accuracy: Accuracy = {}
     for cell, seed, value in zip(cells, which, values[rows], strict=True):
         accuracy.setdefault(cell, np.full(len(seeds), np.nan))[seed] = value
     origin = said.get("provenance") or f"{source.rsplit('/', 1)[-1]}, long format"
-    listed = ", ".join(map(str, seeds[:12])) + ("…" if len(seeds) > 12 else "")
-    return accuracy, measured, f"{origin}; {measured}, training seeds {listed}"
+    shown = ", ".join(map(str, seeds[:12])) + ("…" if len(seeds) > 12 else "")
+    return accuracy, measured, f"{origin}; {measured}, training seeds {shown}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -82,21 +83,24 @@ def _columns(data: bytes, source: str) -> list[str]:
     return columns
 
 
+@functools.lru_cache(maxsize=1 << 15)
+def _canonical(name: str) -> str:
+    from bench.spaces.nb201 import cells
+
+    return cells.canonical(cells.decode(name))
+
+
 def summary(truth: Truth) -> dict[str, Any]:
     """Return coverage, best, mean, noise ceiling and hash as plain values.
 
     The noise ceiling is the mean τ-b of the accuracies of one training seed with those of another
     over the unique cells that have both; None where no two seeds share `FEWEST` cells.
     """
-    from bench.spaces.nb201 import cells
-
     names = list(truth.accuracy)
     table = np.stack([truth.accuracy[name] for name in names])
     means = truth.mean(names)
     measured = ~np.isnan(means)
-    classes = {
-        cells.canonical(cells.decode(name)): i for i, name in enumerate(names) if measured[i]
-    }
+    classes = {_canonical(name): i for i, name in enumerate(names) if measured[i]}
     first = list(classes.values())
     present = ~np.isnan(table)
     return {
@@ -140,7 +144,7 @@ def checks(truth: Truth) -> list[Check]:
     means = means[~np.isnan(means)]
     decoded = [cells.decode(name) for name in names]
     connected = np.array([cells.connected(cell) for cell in decoded])
-    _, group = np.unique([cells.canonical(cell) for cell in decoded], return_inverse=True)
+    _, group = np.unique([_canonical(name) for name in names], return_inverse=True)
     sizes = np.bincount(group)
     missing = len(tuple(cells.architectures())) - len(names)
     found = [

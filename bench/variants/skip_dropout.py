@@ -34,7 +34,9 @@ class SkipDropout(Variant):
     )
     touches: ClassVar[tuple[str, ...]] = ("skip_connect",)
 
-    rate: float = Field(0.3, ge=0, lt=1, description="p₀, initial probability of dropping an element")
+    rate: float = Field(
+        0.3, ge=0, lt=1, description="p₀, initial probability of dropping an element"
+    )
     schedule: Literal["constant", "linear", "pdarts"] = "constant"
 
     def probability(self, moment: Moment) -> float:

@@ -77,7 +77,6 @@ def jacobian_gradient(problem: Problem, train: Sequence[Any], valid: Any) -> Ten
     )
     v, direct = found[: len(w)], found[len(w) :]
     return {
-        name: direct[i]
-        + sum(torch.tensordot(vk, J[k][i], dims=vk.dim()) for k, vk in enumerate(v))
+        name: direct[i] + sum(torch.tensordot(vk, J[k][i], dims=vk.dim()) for k, vk in enumerate(v))
         for i, name in enumerate(names)
     }

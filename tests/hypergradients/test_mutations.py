@@ -130,7 +130,7 @@ MUTATIONS: dict[str, tuple[str, str, str, str]] = {
         "darts_second_order",
         "darts_second_order",
         "minus = self._slope(problem, add(problem.weights, v, -eps)",
-        "minus = self._slope(problem, add(darts_step(problem, train[0]), v, -eps)",
+        "minus = self._slope(problem, add(ahead, v, -eps)",
     ),
     # the inner map
     "darts: no momentum in w′": (

@@ -25,9 +25,7 @@ from .problems import close, flat, images, network, total
 INNERS = {
     "plain": InnerStep(lr=0.3),
     "momentum": InnerStep(lr=0.2, momentum=0.9, weight_decay=0.05),
-    "nesterov clipped": InnerStep(
-        lr=0.2, momentum=0.9, nesterov=True, weight_decay=0.05, clip=0.3
-    ),
+    "nesterov clipped": InnerStep(lr=0.2, momentum=0.9, nesterov=True, weight_decay=0.05, clip=0.3),
     "clip far": InnerStep(lr=0.2, momentum=0.9, clip=1e3),
 }
 

@@ -14,11 +14,19 @@ TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 def build(affine, running, n=1, c=4):
     space = registry.parse(
         "spaces",
-        {"name": "nb201", "channels": c, "cells": n, "affine": affine, "running_statistics": running},
+        {
+            "name": "nb201",
+            "channels": c,
+            "cells": n,
+            "affine": affine,
+            "running_statistics": running,
+        },
     )
     fast = space.supernet(3, 10, seed=0).double()
     generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():  # move affine parameters off their defaults, or a lost shift would not show
+    with (
+        torch.no_grad()
+    ):  # move affine parameters off their defaults, or a lost shift would not show
         for parameter in fast.parameters():
             if parameter.dim() == 1:
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
@@ -72,6 +80,7 @@ def test_second_derivatives_equal_the_textbook():
     slow.copy_from(fast)
     hessians = []
     for net in (fast, slow):
+
         def loss(a, net=net):
             return F.cross_entropy(net(images, a.softmax(-1)), labels)
 
@@ -123,6 +132,9 @@ def test_initial_weights_depend_on_the_seed_alone():
     torch.manual_seed(0)
     first = space.supernet(3, 10, seed=3).state_dict()
     torch.manual_seed(1)
-    second, other = space.supernet(3, 10, seed=3).state_dict(), space.supernet(3, 10, seed=4).state_dict()
+    second, other = (
+        space.supernet(3, 10, seed=3).state_dict(),
+        space.supernet(3, 10, seed=4).state_dict(),
+    )
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert not torch.equal(first["stem.conv.weight"], other["stem.conv.weight"])

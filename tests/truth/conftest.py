@@ -45,6 +45,23 @@ def official_content() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def few() -> dict[str, Any]:
+    """The same with two cells; treat as read-only."""
+    package = pytest.importorskip("nas_201_api", reason="needs the package nas-bench-201")
+    return builders.official(package, 2, ("less", "full"))
+
+
+@pytest.fixture(scope="session")
+def few_file(few: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two cells as a file."""
+    import torch
+
+    path = tmp_path_factory.mktemp("few") / "NAS-Bench-201-v1_1-000000.pth"
+    torch.save(few, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def official_file(
     official_content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

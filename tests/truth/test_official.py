@@ -22,10 +22,6 @@ from tests.truth import builders
 Imported = tuple[Path, dict[str, Any]]
 
 
-def expected_trials() -> int:
-    return 24 * sum(map(len, builders.SEEDS.values())) - len(builders.LACKING)
-
-
 def test_every_trial_equals_what_the_benchmarks_api_says(
     imported: Imported, official_content: dict[str, Any]
 ) -> None:
@@ -33,7 +29,7 @@ def test_every_trial_equals_what_the_benchmarks_api_says(
 
     api = nas_201_api.NASBench201API(copy.deepcopy(official_content), verbose=False)
     frame = pd.read_parquet(imported[0])
-    assert len(frame) == expected_trials()
+    assert len(frame) == builders.trials(24)
     for row in frame.to_dict("records"):
         index = api.query_index_by_arch(str(row["arch"]))
         said = api.get_more_info(
@@ -85,19 +81,17 @@ def test_says_where_it_is_from(imported: Imported, official_file: Path) -> None:
 
 
 def test_the_random_stream_and_the_output_are_left_alone(
-    official_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    few_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     random.seed(3)
     before = random.getstate()
-    worker.convert(official_file, tmp_path / "t.parquet", "x.pth")
+    worker.convert(few_file, tmp_path / "t.parquet", "x.pth")
     assert random.getstate() == before and capfd.readouterr().out == ""
 
 
-def test_the_old_torch_format_and_numpy_numbers(
-    official_content: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_old_torch_format_and_numpy_numbers(few: dict[str, Any], tmp_path: Path) -> None:
     """The real files are of torch 1.x; a numpy integer as seed makes the API itself stumble."""
-    content = copy.deepcopy(official_content)
+    content = copy.deepcopy(few)
     state = content["arch2infos"][0]["full"]["all_results"]["cifar10", 777]
     state["eval_acc1es"]["ori-test@199"] = np.float64(91.125)
     state["train_losses"][199] = np.float32(0.25)
@@ -110,10 +104,8 @@ def test_the_old_torch_format_and_numpy_numbers(
     assert 0.25 in set(frame["train_loss"])
 
 
-def test_costs_that_disagree_are_taken_from_seed_888(
-    official_content: dict[str, Any], tmp_path: Path
-) -> None:
-    content = copy.deepcopy(official_content)
+def test_costs_that_disagree_are_taken_from_seed_888(few: dict[str, Any], tmp_path: Path) -> None:
+    content = copy.deepcopy(few)
     content["arch2infos"][1]["full"]["all_results"]["cifar100", 777]["flop"] = 3.0
     torch.save(content, tmp_path / "t.pth")
     worker.convert(tmp_path / "t.pth", tmp_path / "t.parquet", "t.pth")
@@ -123,7 +115,7 @@ def test_costs_that_disagree_are_taken_from_seed_888(
 
 def test_nats_bench_file_and_folder_give_the_same(tmp_path: Path) -> None:
     package = pytest.importorskip("nats_bench", reason="needs the optional package nats-bench")
-    content = builders.official(package, 8, ("12", "200"))
+    content = builders.official(package, 3, ("12", "200"))
     whole = builders.write_pbz2(tmp_path / "NATS-tss-v1_0-00000.pickle.pbz2", content)
     folder = tmp_path / "NATS-tss-v1_0-00000-simple"
     folder.mkdir()
@@ -131,12 +123,12 @@ def test_nats_bench_file_and_folder_give_the_same(tmp_path: Path) -> None:
     builders.write_pbz2(folder / "meta.pickle.pbz2", meta)
     for index, info in content["arch2infos"].items():
         builders.write_pbz2(folder / f"{index:06d}.pickle.pbz2", info)
-    import_official(whole, tmp_path / "whole.parquet")
+    worker.convert(whole, tmp_path / "whole.parquet", folder.name)
     worker.convert(folder, tmp_path / "folder.parquet", folder.name)
     one, other = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("whole", "folder"))
     pd.testing.assert_frame_equal(one, other)
-    assert len(one) == 8 * sum(map(len, builders.SEEDS.values())) - len(builders.LACKING)
-    index, dataset = 3, "ImageNet16-120"
+    assert len(one) == builders.trials(3)
+    index, dataset = 1, "ImageNet16-120"
     results = package.ArchResults.create_from_state_dict(content["arch2infos"][index]["200"])
     rows = one.query("arch == @content['meta_archs'][@index] and dataset == @dataset")
     for row in rows.query("budget == 200").to_dict("records"):
@@ -205,12 +197,8 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_files_of_another_shape(
-    name: str, official_content: dict[str, Any], tmp_path: Path
-) -> None:
+def test_files_of_another_shape(name: str, few: dict[str, Any], tmp_path: Path) -> None:
     change, expected = SHAPES[name]
-    few = {**official_content, "meta_archs": official_content["meta_archs"][:2]}
-    few["arch2infos"] = {index: official_content["arch2infos"][index] for index in (0, 1)}
     torch.save(change(copy.deepcopy(few)), tmp_path / "t.pth")
     with pytest.raises(TruthError) as caught:
         worker.convert(tmp_path / "t.pth", tmp_path / "t.parquet", "t.pth")

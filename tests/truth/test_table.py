@@ -216,10 +216,17 @@ def test_validation_accuracies_of_cifar10_are_those_of_cifar10_valid(long_file: 
     assert truth.dataset == "cifar10-valid" and truth.best == 60.0
 
 
+def test_validation_accuracies_of_its_own_come_first(tmp_path: Path) -> None:
+    own = {**TRIALS, "valid_accuracy": [None, None, None, 50.0, 60.0]}
+    long.write(tmp_path / "t.parquet", own, ORIGIN)
+    assert Table(path=tmp_path / "t.parquet", split="valid").load().dataset == "cifar10"
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({"dataset": "cifar11"}, "did you mean 'cifar10'?"),
+        ({"dataset": "cifar10-valid"}, "no cifar10-valid with budget 200; known: 12"),
         ({"budget": 100}, "known: 200"),
         ({"split": "train"}, "train_accuracy"),
         ({"column": "acc"}, "dataset, split and budget"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -39,10 +40,12 @@ class NB201(Space):
         """Build the supernet; ``partial=K`` mixes only the first C/K channels."""
         from bench.spaces.nb201.supernet import NB201Supernet
 
-        return NB201Supernet(
-            in_channels, classes, self.channels, self.cells, self.affine, self.running_statistics,
-            generator("cpu", seed, "weights"), **options,
-        )  # fmt: skip
+        # Torch's own initialisation draws from the global stream before ours replaces it.
+        with torch.random.fork_rng(devices=[]):
+            return NB201Supernet(
+                in_channels, classes, self.channels, self.cells, self.affine,
+                self.running_statistics, generator("cpu", seed, "weights"), **options,
+            )  # fmt: skip
 
     def network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
@@ -50,10 +53,11 @@ class NB201(Space):
         """Build the network of one cell with this space's sizes and batch norm options."""
         from bench.spaces.nb201.network import NB201Network
 
-        return NB201Network(
-            architecture, in_channels, classes, self.channels, self.cells, self.affine,
-            self.running_statistics, generator("cpu", seed, "weights"),
-        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            return NB201Network(
+                architecture, in_channels, classes, self.channels, self.cells, self.affine,
+                self.running_statistics, generator("cpu", seed, "weights"),
+            )  # fmt: skip
 
     def encode(self, architecture: Architecture) -> str:
         """Write the benchmark's string."""

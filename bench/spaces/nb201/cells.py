@@ -35,7 +35,9 @@ def decode(text: str) -> Cell:
     """
     nodes = text.split("+")
     if len(nodes) != 3:
-        raise ValueError(f"a NAS-Bench-201 cell has 3 nodes joined by '+', not {len(nodes)}: {text!r}")
+        raise ValueError(
+            f"a NAS-Bench-201 cell has 3 nodes joined by '+', not {len(nodes)}: {text!r}"
+        )
     cell = []
     for i, node in enumerate(nodes, start=1):
         if not re.fullmatch(r"\|([^|]+\|)+", node):

@@ -35,7 +35,8 @@ class Reduction(nn.Module):
         y = self.norm_a(self.conv_a(F.relu(x)))
         y = self.norm_b(self.conv_b(F.relu(y)))
         shortcut: Tensor = self.shortcut(F.avg_pool2d(x, 2))
-        return y + shortcut
+        total: Tensor = y + shortcut
+        return total
 
 
 class Stem(nn.Module):
@@ -81,9 +82,10 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
     Merged convolutions keep their fan-in, so that they start like the separate ones would.
     """
-    for parameter_name, parameter in module.named_parameters():
+    for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.kaiming_uniform_(parameter, a=5**0.5, generator=generator)
-        elif parameter_name.endswith("classifier.bias"):
-            bound = module.get_submodule(parameter_name.removesuffix(".bias")).in_features ** -0.5
-            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            bound = part.in_features**-0.5
+            nn.init.uniform_(part.bias, -bound, bound, generator=generator)

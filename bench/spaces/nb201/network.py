@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from bench.spaces.nb201 import cells, frame
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, SKIP
-from bench.spaces.nb201.supernet import OUTGOING, MixedCell, NB201Supernet, pool
+from bench.spaces.nb201.supernet import MixedCell, NB201Supernet, pool
 
 
 class ConvNorm(nn.Module):
@@ -96,10 +96,10 @@ class NB201Network(nn.Module):
                 own.load_state_dict(shared.state_dict())
                 continue
             for edge_name, conv in own.convs.items():
+                assert isinstance(conv, ConvNorm)
                 edge = int(edge_name)
-                node = EDGES[edge][0]
-                merged = (shared.conv3 if self.cell[edge] == CONV3 else shared.conv1)[node]
-                rows = merged._block(OUTGOING[node].index(edge))
+                merged = shared.merged(edge, self.cell[edge])
+                rows = merged.rows_of(edge)
                 conv.conv.weight.copy_(merged.weight[rows])
                 for mine, theirs in (
                     (conv.norm.weight, merged.scale),

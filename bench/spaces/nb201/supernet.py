@@ -9,13 +9,13 @@ Gradients that a step does not ask for are never formed, because autograd prunes
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces import Active, CellHooks, Supernet
+from bench.spaces import Active, Architecture, CellHooks, Supernet
 from bench.spaces.nb201 import frame
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 
@@ -34,7 +34,9 @@ def pool(x: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _pool_constants(channels: int, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _pool_constants(
+    channels: int, height: int, width: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Return the summing kernel [C, 1, 3, 3] and one over the number of neighbours [H, W]."""
     ones = torch.ones(channels, 1, 3, 3, dtype=dtype)
     image = torch.ones(1, 1, height, width, dtype=dtype)
@@ -47,7 +49,9 @@ class MergedConvolution(nn.Module):
     Outputs of the ``edges`` are stacked along the channels: weight [E·C, C, k, k].
     """
 
-    def __init__(self, channels: int, kernel: int, edges: Sequence[int], affine: bool, running: bool) -> None:
+    def __init__(
+        self, channels: int, kernel: int, edges: Sequence[int], affine: bool, running: bool
+    ) -> None:
         super().__init__()
         self.channels, self.edges = channels, tuple(edges)
         stacked = channels * len(edges)
@@ -105,6 +109,10 @@ class MergedConvolution(nn.Module):
             )  # fmt: skip
         return torch.cat(parts, dim=1)
 
+    def rows_of(self, edge: int) -> slice:
+        """Return the rows of ``weight`` that belong to an edge of the cell."""
+        return self._block(self.edges.index(edge))
+
     def _block(self, position: int) -> slice:
         return slice(position * self.channels, (position + 1) * self.channels)
 
@@ -131,6 +139,12 @@ class MixedCell(nn.Module):
         self.conv3 = nn.ModuleList(
             MergedConvolution(self.mixed, 3, edges, affine, running) for edges in OUTGOING
         )
+
+    def merged(self, edge: int, operation: int) -> MergedConvolution:
+        """Return the merged convolution that holds an edge's convolution."""
+        merged = (self.conv3 if operation == CONV3 else self.conv1)[EDGES[edge][0]]
+        assert isinstance(merged, MergedConvolution)
+        return merged
 
     def forward(
         self, x: Tensor, mixture: Tensor, active: Active | None, hooks: CellHooks | None, cell: int
@@ -255,4 +269,12 @@ class NB201Supernet(Supernet):
         logits: Tensor = self.head(x)
         return logits
 
+    def paths(
+        self, images: Tensor, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """See `Supernet.paths`; shares the stem and prefixes of the first cell."""
+        if any(isinstance(block, MixedCell) and block.partial > 1 for block in self.blocks):
+            return super().paths(images, architectures)
+        from bench.spaces.nb201 import paths
 
+        return paths.logits(self, images, architectures)

@@ -1,0 +1,1 @@
+"""What comes out of an ablation: the summary, its tables, figures, and the one-page HTML."""

@@ -1,0 +1,288 @@
+"""The page: one self-contained HTML file that answers the question of an ablation."""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.resources
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from bench.checkpoint import write_atomically
+from bench.report import svg
+from bench.report.cell_svg import draw
+from bench.report.figures import figures
+from bench.report.metrics import METRICS, bounds, listed, metric, number, plural
+from bench.report.summary import MANIFEST, Summary
+from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
+
+SHAPES = {
+    "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
+    "^": '<path d="M6 1.5 11 10.5H1z"/>', "D": '<path d="M6 .5 11.5 6 6 11.5.5 6z"/>',
+    "v": '<path d="M6 10.5 11 1.5H1z"/>', "P": '<path d="M4 1h4v3h3v4H8v3H4V8H1V4h3z"/>',
+    "X": '<path d="m1 3 2-2 3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3z"/>',
+    "*": '<path d="m6 0 1.6 4h4.2L8.4 6.6 9.7 11 6 8.4 2.3 11l1.3-4.4L.2 4h4.2z"/>',
+}  # fmt: skip
+RUN_COLUMNS = (
+    "skip_count", "weight_free_share", "true_accuracy", "percentile", "regret", "tau", "tau_loss",
+    "tau_parameters",
+)  # fmt: skip
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+"""The page asks for nothing from anywhere, and the browser is told so."""
+
+
+def write_page(summary: Summary, path: Path) -> Path:
+    """Write the page of one ablation; returns where it is."""
+    write_atomically(path, render(summary).encode())
+    return path
+
+
+def render(summary: Summary) -> str:
+    """Return the page of one ablation as HTML."""
+    drawn = {
+        section: [(item.name, item.title, Markup(item.image)) for item in items]
+        for section, items in figures(summary).items()
+    }
+    return environment().get_template("page.html").render(
+        policy=POLICY,
+        manifest=summary.manifest,
+        verdict=summary.verdict,
+        banners=banners(summary),
+        facts=facts(summary),
+        legend=legend(summary),
+        headings=headings(summary),
+        variants=[
+            (label, zip(estimates, limits, keys, strict=True))
+            for (label, estimates, limits), keys in zip(cells(summary), sort_keys(summary), strict=True)
+        ],
+        run_headings=[metric(name).short for name in RUN_COLUMNS],
+        runs=runs(summary),
+        figures=drawn,
+        cells=derived(summary),
+        meanings=meanings(summary),
+        provenance=provenance(summary),
+        downloads=downloads(summary),
+    )
+
+
+def environment() -> jinja2.Environment:
+    """Return the template environment: everything that is not marked safe is escaped."""
+    folder = importlib.resources.files("bench.report")
+
+    def source(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(source), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals["inline"] = lambda name: Markup(source(name))
+    return made
+
+
+def banners(summary: Summary) -> list[str]:
+    """Return what a reader must know before believing anything below."""
+    found = []
+    for searched, truth in sorted(contexts(summary)):
+        if searched != truth:
+            found.append(
+                f"Searched on {searched}, judged by {truth}: true accuracy, regret and τ come from another "
+                "data set than the search saw. Read them as transfer, not as the quality of this search."
+            )
+    protocols = summary.runs.get("protocol")
+    if protocols is not None and (hashes := protocols.dropna().unique()).size > 1:
+        found.append(
+            f"The runs were ranked by {len(hashes)} different protocols ({', '.join(map(str, hashes))}): "
+            "their τ are not comparable."
+        )
+    if summary.foreign:
+        found.append(
+            f"{plural(summary.foreign, 'run folder')} here belong to other settings and are left out."
+        )
+    return found
+
+
+def contexts(summary: Summary) -> set[tuple[str, str]]:
+    """Return (data set searched on, data set of the truth) of all runs that know both."""
+    return {
+        (str(r["data"].get("dataset")), str(r["truth"].get("dataset")))
+        for r in summary.results.values()
+        if isinstance(r.get("data"), dict) and isinstance(r.get("truth"), dict)
+    }
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """Return the strip of numbers under the answer."""
+    runs, first = summary.runs, next(iter(summary.results.values()), {})
+    ok, seeds = int((runs["status"] == "ok").sum()), runs["seed"].nunique()
+    data, truth = first.get("data") or {}, first.get("truth") or {}
+    found = [("runs finished", f"{ok} of {len(runs)}"), ("seeds", str(seeds))]
+    if data:
+        found.append(("searched on", f"{data.get('dataset')}, {data.get('images')} images"))
+    if truth:
+        measured = f"{truth.get('dataset')} {truth.get('split')}, {truth.get('budget')} epochs"
+        found += [("judged by", measured)]
+    if isinstance(first.get("ranked"), int):
+        found.append(("ranked", f"{first['ranked']} cells per run"))
+    return [*found, ("profile", str(summary.manifest["profile"]))]
+
+
+def legend(summary: Summary) -> list[dict[str, Any]]:
+    """Return label, colour and marker of each variant."""
+    colours, markers = svg.colours(summary.labels), svg.markers(summary.labels)
+    return [
+        {"label": label, "colour": colours[label], "shape": Markup(SHAPES[markers[label]])}
+        for label in summary.labels
+    ]
+
+
+def runs(summary: Summary) -> list[dict[str, Any]]:
+    """Return one row per planned run, those without a result included."""
+    rows = []
+    for label in summary.labels:
+        for _, row in summary.runs[summary.runs["label"] == label].iterrows():
+            texts = []
+            for name in RUN_COLUMNS:
+                limits = bounds(interval(row, name), 2) if name in ("tau", "tau_loss") else ""
+                texts.append((value(row, name), limits, _key(row.get(name))))
+            rows.append({
+                "label": label, "index": summary.labels.index(label), "seed": row["seed"],
+                "status": str(row["status"]).replace("_", " "), "ok": row["status"] == "ok",
+                "error": row["error"], "numbers": texts,
+                "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
+                "collapsed": row.get("collapsed") == 1,
+            })  # fmt: skip
+    return rows
+
+
+def _key(found: Any) -> str:
+    """Return what a column sorts by; empty sorts last."""
+    return f"{found:.9g}" if isinstance(found, int | float) and found == found else ""
+
+
+def derived(summary: Summary) -> list[dict[str, Any]]:
+    """Return the derived cells drawn, by variant."""
+    found = []
+    for i, label in enumerate(summary.labels):
+        names = summary.space(label)
+        cards = [
+            {
+                "image": Markup(draw(row["cell"], names[1] if names else [])),
+                "seed": row["seed"],
+                "accuracy": value(row, "true_accuracy"),
+                "percentile": value(row, "percentile"),
+                "collapsed": row["collapsed"],
+            }
+            for row in runs_with_cells(summary, label)
+        ]
+        if cards:
+            found.append({"label": label, "index": i, "cards": cards})
+    return found
+
+
+def runs_with_cells(summary: Summary, label: str) -> list[Any]:
+    """Return the finished runs of a variant that have a cell."""
+    rows = summary.runs[(summary.runs["label"] == label) & (summary.runs["status"] == "ok")]
+    return [row for _, row in rows.iterrows() if isinstance(row.get("cell"), str)]
+
+
+def meanings(summary: Summary) -> list[tuple[str, str]]:
+    """Return what every word of the page means, one line each."""
+    known = [(m.title, m.meaning) for m in METRICS.values()]
+    truths = [r["truth"] for r in summary.results.values() if isinstance(r.get("truth"), dict)]
+    if truths and isinstance(truths[0].get("best"), int | float):
+        truth = truths[0]
+        known.append((
+            "best and average cell",
+            f"the highest and the mean true accuracy of all {truth['cells']} cells of the table: "
+            f"{number(truth['best'], 2)} and {number(truth['random'], 2)} %; a random choice is worth the mean",
+        ))  # fmt: skip
+    return [
+        *known,
+        ("estimates", "interquartile means over the finished seeds (the plain mean below four); brackets are "
+         "95 % bootstrap intervals over seeds, for τ a mean and a bootstrap over seeds and architectures, for "
+         "the collapse rate Wilson's. With few seeds they are too narrow"),
+        ("paired difference", "variant minus baseline at the same seed, averaged; p from the exact sign-flip "
+         "test. The answer uses the one comparison stated beforehand, uncorrected; the table corrects all by "
+         "Holm"),
+        ("failures", "runs that diverged, ran out of memory, failed or are missing have no cell: they are "
+         "counted in every table and left out of estimates, which then hold for the finished runs only"),
+    ]  # fmt: skip
+
+
+def provenance(summary: Summary) -> list[tuple[str, str]]:
+    """Return where the numbers come from; several values where runs disagree."""
+    results = list(summary.results.values())
+
+    def distinct(*path: str) -> str:
+        found: list[str] = []
+        for result in results:
+            inner: Any = result
+            for key in path:
+                inner = inner.get(key) if isinstance(inner, dict) else None
+            if inner not in (None, "") and str(inner) not in found:
+                found.append(str(inner))
+        return listed(found)
+
+    rows = [
+        ("versions", ", ".join(f"{k} {v}" for k in ("bench", "python", "torch", "numpy")
+                               if (v := distinct("provenance", k)))),
+        ("commit", distinct("provenance", "commit")),
+        ("machine", " ".join(filter(None, (distinct("provenance", k) for k in ("system", "machine"))))),
+        ("device", distinct("provenance", "device")),
+        ("threads per run", distinct("provenance", "threads")),
+        ("truth", distinct("truth", "provenance")),
+        ("truth sha256", distinct("truth", "sha256")),
+        ("ranking protocol", distinct("protocol")),
+        ("seeds", ", ".join(str(s) for s in sorted(summary.runs["seed"].unique()))),
+    ]  # fmt: skip
+    return [(name, text) for name, text in rows if text]
+
+
+def downloads(summary: Summary) -> list[tuple[str, str]]:
+    """Return file name and data URI of everything that can be taken along."""
+    name = summary.manifest["name"]
+    files = {
+        f"{name}-variants.csv": as_csv(summary.variants),
+        f"{name}-runs.csv": as_csv(summary.runs),
+        f"{name}-history.csv": as_csv(summary.history),
+    }
+    return [
+        (file, f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}")
+        for file, text in files.items()
+    ]
+
+
+def ablations(folder: Path) -> list[Path]:
+    """Return the output folders directly below a folder, sorted by name."""
+    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+
+
+def write_index(entries: Sequence[tuple[Path, Summary | str]], path: Path) -> Path:
+    """Write the index over several ablations.
+
+    Parameters
+    ----------
+    entries
+        The page of each ablation and its summary, or the message of why there is none.
+    """
+    rows = []
+    for page, found in entries:
+        link = html.escape(Path(os.path.relpath(page, path.parent)).as_posix())
+        row: dict[str, Any] = {"link": Markup(link), "name": page.parent.name}
+        if isinstance(found, str):
+            rows.append(row | {"problem": found})
+            continue
+        ok = int((found.runs["status"] == "ok").sum())
+        rows.append(row | {
+            "problem": "", "question": found.manifest["question"], "verdict": found.verdict,
+            "profile": found.manifest["profile"], "runs": f"{ok} of {len(found.runs)}",
+        })  # fmt: skip
+    text = environment().get_template("index.html").render(policy=POLICY, rows=rows)
+    write_atomically(path, text.encode())
+    return path

@@ -1,0 +1,97 @@
+"""Matplotlib figures as small inline SVG that takes its foreground from the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+FOREGROUND = "#010203"
+"""Drawn for text and axes, and replaced by ``currentColor``: one figure for light and dark pages."""
+
+PALETTE = ("#0f83c9", "#d9630a", "#0a9a70", "#c25fa0", "#8a7fd6", "#a8890c", "#4fa8d8", "#7d8590")
+"""Okabe and Ito's colours, moved to a lightness that is legible on white and on black."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""With the colour, so that nothing is told by colour alone."""
+OPERATIONS = {
+    "skip_connect": "#d9630a", "avg_pool_3x3": "#b8920f", "max_pool_3x3": "#b8920f", "none": "#7d8590",
+    "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#1467b8",
+}  # fmt: skip
+"""Warm: without weights; blue: convolutions; grey: nothing."""
+
+STYLE = {
+    "svg.fonttype": "none", "svg.hashsalt": "bench", "text.parse_math": False,
+    "font.family": "sans-serif", "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5,
+    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.fontsize": 8.5, "legend.frameon": False,
+    "text.color": FOREGROUND, "axes.labelcolor": FOREGROUND, "axes.edgecolor": FOREGROUND,
+    "xtick.color": FOREGROUND, "ytick.color": FOREGROUND, "axes.titlecolor": FOREGROUND,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
+    "axes.grid": True, "axes.grid.axis": "y", "grid.color": FOREGROUND, "grid.alpha": 0.13,
+    "grid.linewidth": 0.6, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
+    "figure.facecolor": "none", "axes.facecolor": "none", "axes.titlelocation": "left",
+    "lines.solid_capstyle": "round", "savefig.facecolor": "none",
+}  # fmt: skip
+
+OTHERS = ("#45a5dd", "#1467b8", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
+
+
+def colours(labels: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each variant, the same in every figure."""
+    return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(labels)}
+
+
+def markers(labels: Sequence[str]) -> dict[str, str]:
+    """Return the marker of each variant."""
+    return {label: MARKERS[i % len(MARKERS)] for i, label in enumerate(labels)}
+
+
+def operation_colours(operations: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each operation; those of other spaces take further colours in turn."""
+    spare = iter(OTHERS * 9)
+    return {name: OPERATIONS.get(name) or next(spare) for name in operations}
+
+
+def figure(width: float = 4.4, height: float = 2.9) -> Figure:
+    """Return an empty figure; `Figure` itself, so that no global state of pyplot is touched."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def layer(index: int) -> str:
+    """Return the gid of an artist that belongs to a variant, by which the page can hide it."""
+    return f"variant{index}."
+
+
+def to_svg(figure: Figure, name: str, title: str) -> str:
+    """Render a figure for inlining.
+
+    Ids are made unique with ``name``, groups of a variant get the class ``v<index>``, and the
+    foreground becomes ``currentColor``. ``title`` is read out by screen readers.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="variant(\d+)\.[^"]*">', r'<g class="v\1">', text)
+    text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
+    text = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: (?:\w+ )?([\d.]+px) [^;\"]+", r"font-size: \1", text)
+    text = text.replace(FOREGROUND, "currentColor")
+    text = re.sub(r"\n\s*", "\n", text)
+    head, body = text.split(">", 1)
+    box = re.search(r'viewBox="[^"]+"', head)
+    assert box is not None
+    attributes = f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]}'
+    return f'<svg {attributes} role="img" aria-label="{_attribute(title)}">{body}'
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def style() -> mpl.rc_context:  # type: ignore[name-defined]
+    """Return the context in which the page's figures are drawn."""
+    return mpl.rc_context(STYLE)  # type: ignore[arg-type]

@@ -1,0 +1,232 @@
+"""The tables: on the terminal, and as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
+from bench.report.summary import Summary
+from bench.statistics import Interval
+
+WIDTH = 100
+TERMINAL = ("skip_count", "weight_free_share", "true_accuracy", "regret", "tau", "tau_loss", "tau_parameters")
+NARROW = {"weight_free_share": "w-free", "tau_parameters": "τ par."}
+OTHER_COLUMNS = 82
+"""Width that the table of variants needs beside the labels."""
+NO_BOUNDS = ("regret", "tau_parameters")
+"""On the terminal: regret is true accuracy mirrored, the parameter count is the same for all seeds."""
+
+
+def interval(row: pd.Series[Any], name: str) -> Interval:
+    """Return a metric of a variant with its bounds."""
+    return Interval(*(float(row.get(key, float("nan"))) for key in (name, f"{name}_low", f"{name}_high")))
+
+
+def short_cell(cell: Any) -> str:
+    """Write a NAS-Bench-201 string in a third of its length; anything else as it is."""
+    if not isinstance(cell, str):
+        return ""
+    nodes = [
+        " ".join(SHORT.get(part.partition("~")[0], part) for part in node.strip("|").split("|"))
+        for node in cell.split("+")
+    ]
+    return "|".join(nodes)
+
+
+def as_text(summary: Summary) -> None:
+    """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a pipe that knows ASCII only still gets the numbers
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, width=WIDTH)
+    console.print()
+    console.print(_variants(summary, console.width))
+    console.print()
+    for line in _runs(summary):
+        console.print(line, overflow="ellipsis", no_wrap=True)
+    if summary.verdict.comparison.seeds and len(summary.labels) > 2:
+        console.print()
+        console.print(_differences(summary))
+    console.print()
+    console.print(Text(summary.answer, style="bold"))
+    console.print()
+
+
+def _variants(summary: Summary, width: int) -> Table:
+    """One line of estimates per variant, and one of their intervals below it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    longest = max(map(len, summary.labels))
+    table.add_column("variant", overflow="fold", width=min(longest, max(18, width - OTHER_COLUMNS)))
+    for name in ("ok", *(NARROW.get(name, metric(name).short) for name in TERMINAL), "coll.", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in summary.variants.iterrows():
+        lines = [
+            number(row[name], metric(name).digits)
+            + ("\n" + bounds(interval(row, name), _digits(name), "{}…{}") if name not in NO_BOUNDS else "")
+            for name in TERMINAL
+        ]
+        n = row["collapsed_n"]
+        table.add_row(
+            Text(row["label"]), f"{row['ok']}/{row['planned']}", *lines,
+            f"{row['collapsed'] * n:.0f}/{n}" if n else MISSING, duration(row["cost_seconds"]),
+        )  # fmt: skip
+    return table
+
+
+def _digits(name: str) -> int:
+    return 1 if name == "true_accuracy" else metric(name).digits
+
+
+def _runs(summary: Summary) -> Iterator[Text]:
+    """One line per run, grouped by variant: the label would take a third of every line."""
+    line = "{:>6}  {:>5}  {:>6}  {:>9}  {:>6}  {:<20}  {}"
+    columns = ("skip_count", "weight_free_share", "true_accuracy", "regret")
+    heads = [NARROW.get(name, metric(name).short) for name in columns]
+    yield Text(line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold")
+    for label in summary.labels:
+        yield Text(label)
+        for _, row in summary.runs[summary.runs["label"] == label].iterrows():
+            if row["status"] != "ok":
+                yield Text(f"{row['seed']:>6}  {row['status'].replace('_', ' ')}: {row['error']}", style="red")
+                continue
+            tau = interval(row, "tau")
+            yield Text(line.format(
+                row["seed"], *(value(row, name) for name in columns),
+                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"), short_cell(row.get("cell")),
+            ))  # fmt: skip
+
+
+def value(row: pd.Series[Any], name: str) -> str:
+    """Write one number of one run."""
+    digits = 0 if name == "skip_count" else metric(name).digits
+    found = row.get(name)
+    return number(float(found), digits) if isinstance(found, Real) else MISSING
+
+
+def _differences(summary: Summary) -> Table:
+    contrast = summary.manifest["contrast"]
+    said = metric(contrast["metric"])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(Text(f"{said.title} against {contrast['against']}"), overflow="fold")
+    for name in ("difference", "95 %", "pairs", "tied", "p (Holm)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in summary.variants.iterrows():
+        if row["label"] == contrast["against"]:
+            continue
+        effect = interval(row, "difference")
+        table.add_row(
+            Text(row["label"]), said.text(effect.estimate, signed=True),
+            bounds(effect, said.digits, "{}…{}", signed=True), str(row["pairs"]), number(row["ties"], 0),
+            p_text(row["p_holm"]),
+        )  # fmt: skip
+    return table
+
+
+def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield label, estimates and bounds per variant, as `HEADINGS` names them.
+
+    What Markdown, LaTeX and the page show is one and the same table.
+    """
+    for _, row in summary.variants.iterrows():
+        estimates, limits = [f"{row['ok']} of {row['planned']}"], [""]
+        for name in COLUMNS:
+            said, value = metric(name), interval(row, name)
+            if name == "collapsed":
+                n = row["collapsed_n"]
+                estimates.append(f"{row['collapsed'] * n:.0f} of {n}" if n else MISSING)
+            elif name == "cost_seconds":
+                estimates.append(duration(value.estimate))
+            else:
+                missing = row["ok"] - row[f"{name}_n"]
+                note = f" ({row[f'{name}_n']} runs)" if missing and row[f"{name}_n"] else ""
+                estimates.append(said.text(value.estimate) + note)
+            shown = name not in ("cost_seconds", "tau_parameters")
+            limits.append(bounds(value, said.digits) if shown else "")
+        primary = metric(summary.manifest["contrast"]["metric"])
+        effect = interval(row, "difference")
+        ties = f", {row['ties']:.0f} tied" if row.get("ties", 0) > 0 else ""
+        baseline = row["label"] == summary.manifest["contrast"]["against"]
+        estimates += ["baseline" if baseline else primary.text(effect.estimate, signed=True)]
+        limits += [bounds(effect, primary.digits, signed=True)]
+        estimates += ["" if baseline else p_text(row["p_holm"])]
+        limits += ["" if baseline else f"{row['pairs']} pairs{ties}"]
+        yield row["label"], estimates, limits
+
+
+def sort_keys(summary: Summary) -> Iterator[list[str]]:
+    """Yield what the columns of `cells` sort by; empty where there is nothing to sort by."""
+    for _, row in summary.variants.iterrows():
+        found = [row["ok"] / row["planned"], *(row[name] for name in COLUMNS), row["difference"], row["p_holm"]]
+        yield [f"{float(key):.9g}" if key == key else "" for key in found]
+
+
+COLUMNS = (
+    "skip_count", "weight_free_share", "collapsed", "true_accuracy", "percentile", "regret",
+    "tau", "tau_loss", "tau_parameters", "cost_seconds",
+)  # fmt: skip
+
+
+def headings(summary: Summary) -> list[str]:
+    """Return the headings of `cells`."""
+    primary = metric(summary.manifest["contrast"]["metric"])
+    return ["variant", "finished", *(metric(name).short for name in COLUMNS), f"Δ {primary.short}", "p (Holm)"]
+
+
+def as_markdown(summary: Summary) -> str:
+    """Return question, answer and the table of variants as Markdown."""
+    lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
+    names = headings(summary)
+    lines += ["| " + " | ".join(_md(name) for name in names) + " |", "|---" + "|--:" * (len(names) - 1) + "|"]
+    for label, estimates, limits in cells(summary):
+        joined = [f"{a} {b}".strip() for a, b in zip(estimates, limits, strict=True)]
+        lines.append("| " + " | ".join(_md(word) for word in [label, *joined]) + " |")
+    lines += ["", f"Command: `{summary.manifest['command'].replace('`', '')}`", ""]
+    return "\n".join(lines)
+
+
+def _md(text: str) -> str:
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in str(text).replace("\n", " "))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def as_tex(summary: Summary) -> str:
+    """Return the table of variants as a LaTeX ``tabular`` (booktabs)."""
+    names = headings(summary)
+    lines = [f"% {' '.join(summary.answer.split())}", f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}"]
+    lines += ["\\toprule", " & ".join(_tex(name) for name in names) + r" \\", "\\midrule"]
+    for label, estimates, limits in cells(summary):
+        lines.append(" & ".join(_tex(word) for word in [label, *estimates]) + r" \\")
+        lines.append(" & ".join(["", *(f"{{\\scriptsize {_tex(word)}}}" if word else "" for word in limits)]) + r" \\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$", "Δ": r"$\Delta$",
+    "δ": r"$\delta$", "α": r"$\alpha$", "−": r"$-$", "—": "---", "→": r"$\to$", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in str(text).replace("\n", " "))
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV; what begins like a spreadsheet formula is made text."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for v in safe[name]]
+    buffer = io.StringIO()
+    safe.to_csv(buffer, index=False)
+    return buffer.getvalue()

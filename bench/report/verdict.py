@@ -1,0 +1,215 @@
+"""One variant against another: paired differences by seed, and the sentence that answers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.report.metrics import Metric, bounds, listed, metric, number, p_text, plural
+from bench.statistics import (
+    UNDEFINED,
+    Interval,
+    cliffs_delta,
+    paired_difference,
+    paired_sign_flip,
+    probability_of_improvement,
+    seeds_needed,
+    too_few_seeds,
+)
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One variant against another on one metric, paired by seed.
+
+    Attributes
+    ----------
+    seeds
+        Those on which both variants have a number.
+    planned
+        How many seeds both variants were to have.
+    differences
+        ``of − against``, per seed.
+    difference
+        Their mean with its 95 % bootstrap interval; bounds are NaN below two pairs.
+    p, floor
+        Exact two-sided sign-flip test, and the smallest p that these pairs could have given.
+    improvement, delta
+        P(of > against) and Cliff's δ over all values of either variant, paired or not.
+    """
+
+    metric: str
+    of: str
+    against: str
+    seeds: tuple[int, ...]
+    planned: int
+    differences: tuple[float, ...]
+    difference: Interval
+    p: float
+    floor: float
+    improvement: float
+    delta: float
+
+    @property
+    def ties(self) -> int:
+        """How many pairs do not differ."""
+        return sum(abs(value) < 1e-12 for value in self.differences)
+
+
+def values(runs: pd.DataFrame, label: str, name: str) -> pd.Series[float]:
+    """Return a variant's finished, finite values of a metric, by seed."""
+    if name not in runs:
+        return pd.Series(dtype=float)
+    rows = runs[(runs["label"] == label) & (runs["status"] == "ok")]
+    column = pd.to_numeric(rows.set_index("seed")[name], errors="coerce").astype(float)
+    return column[np.isfinite(column) & ~column.index.duplicated()]
+
+
+def compare(runs: pd.DataFrame, name: str, of: str, against: str) -> Comparison:
+    """Compare two variants of one table of runs."""
+    planned = set(runs.loc[runs["label"] == of, "seed"]) & set(
+        runs.loc[runs["label"] == against, "seed"]
+    )
+    return pair(values(runs, of, name), values(runs, against, name), name, of, against, len(planned))
+
+
+def pair(
+    ours: pd.Series[float], theirs: pd.Series[float], name: str, of: str, against: str, planned: int
+) -> Comparison:
+    """Compare two series of one number per seed."""
+    seeds = tuple(sorted(int(seed) for seed in set(ours.index) & set(theirs.index)))
+    x = np.array([ours[seed] for seed in seeds], dtype=float)
+    y = np.array([theirs[seed] for seed in seeds], dtype=float)
+    d: NDArray[np.float64] = x - y
+    interval = paired_difference(x, y, seed=0) if seeds else UNDEFINED
+    if len(seeds) == 1:  # a bootstrap of one value has no width, which would look like certainty
+        interval = Interval(interval.estimate, math.nan, math.nan)
+    test = paired_sign_flip(d, seed=0)
+    return Comparison(
+        name, of, against, seeds, planned, tuple(float(v) for v in d), interval, test.p, test.floor,
+        probability_of_improvement(ours, theirs), cliffs_delta(ours, theirs),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to the question of an ablation.
+
+    Attributes
+    ----------
+    kind
+        ``supported``, ``opposite``, ``unclear``, ``too_few`` or ``unmeasured``.
+    headline
+        A few words.
+    effect, test, caveats
+        One sentence each; may be empty.
+    """
+
+    kind: str
+    headline: str
+    effect: str
+    test: str
+    caveats: str
+    comparison: Comparison
+
+    @property
+    def sentence(self) -> str:
+        """Everything in a row."""
+        return " ".join(part for part in (f"{self.headline}:", self.effect, self.test, self.caveats) if part)
+
+
+def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
+    """Answer the primary contrast of an ablation from its runs.
+
+    The contrast was stated before anything ran, so its p is not corrected for other comparisons.
+    Supported (or opposite) needs both: an interval that leaves out 0 and p ≤ 0.05.
+    """
+    of, against, expect = contrast["of"], contrast["against"], contrast.get("expect", "different")
+    said = metric(contrast["metric"])
+    result = compare(runs, said.name, of, against)
+    caveats = _failures(runs, result)
+    if not result.seeds:
+        return Verdict("unmeasured", "No answer", _why_unmeasured(runs, said, of, against), "", caveats, result)
+    effect, low = result.difference.estimate, result.difference
+    direction = "lower" if effect < 0 else "higher"
+    clear = low.excludes(0.0) and result.p <= ALPHA
+    few = too_few_seeds(len(result.seeds) - result.ties)
+    if clear:
+        kind = "supported" if expect in ("different", direction) else "opposite"
+        headline = {
+            "different": f"Yes, {said.title} differs",
+            direction: f"Yes, {said.title} is {direction} as expected",
+        }.get(expect, f"No, the opposite: {said.title} is {direction}, expected {expect}")
+    elif len(result.seeds) < seeds_needed():
+        kind, headline = "too_few", "Too few seeds to conclude"
+    else:
+        kind, headline = "unclear", f"No difference in {said.title} shown"
+    return Verdict(kind, headline, _effect(result, said, expect), _test(result, few), caveats, result)
+
+
+def _effect(result: Comparison, said: Metric, expect: str) -> str:
+    """Say how large the difference is, in the direction that it has."""
+    effect = result.difference
+    unit = f" {said.unit}" if said.unit else ""
+    size = said.text(abs(effect.estimate))
+    if size == said.text(0.0):
+        statement = f"{said.title} of {result.of} equals that of {result.against} on average"
+    else:
+        direction = "below" if effect.estimate < 0 else "above"
+        statement = f"{said.title} of {result.of} is {size}{unit} {direction} that of {result.against}"
+        if expect in ("lower", "higher") and (effect.estimate < 0) != (expect == "lower"):
+            statement += f" (expected: {expect})"
+    interval = bounds(effect, said.digits, "95 % interval {} to {}", signed=True)
+    includes = ""
+    if interval and not effect.excludes(0.0):
+        includes = ", which includes no difference"
+    interval = interval or "no interval from a single pair"
+    return f"{statement} ({interval}{includes}; mean over {plural(len(result.seeds), 'paired seed')})."
+
+
+def _test(result: Comparison, few: str | None) -> str:
+    """Say what the test says, and what it could have said at best."""
+    text = f"Sign-flip p = {p_text(result.p)}".replace("= <", "<")
+    ties = f", {plural(result.ties, 'pair')} tied" if result.ties else ""
+    if few is None:
+        return f"{text}{ties}."
+    if result.ties == len(result.seeds):
+        return f"Every one of the {plural(result.ties, 'pair')} is tied: there is nothing to test."
+    floor = number(result.floor, 4).rstrip("0").rstrip(".")
+    where = "the pairs that differ" if result.ties else plural(len(result.seeds), "pair")
+    more = seeds_needed()
+    return (
+        f"{text}{ties}; with {where} it cannot fall below {floor}: at least {more} paired seeds that "
+        f"differ are needed to conclude at {ALPHA:g}."
+    )
+
+
+def _failures(runs: pd.DataFrame, result: Comparison) -> str:
+    """Count what failed and what the comparison lost by it; says so when nothing failed, too."""
+    bad = runs[runs["status"] != "ok"]
+    if bad.empty:
+        return f"None of {plural(len(runs), 'run')} failed."
+    kinds = listed([f"{n} {str(kind).replace('_', ' ')}" for kind, n in bad["status"].value_counts().items()])
+    text = f"{len(bad)} of {plural(len(runs), 'run')} did not finish ({kinds})"
+    if lost := result.planned - len(result.seeds):
+        text += f"; {lost} of {result.planned} planned pairs {'is' if lost == 1 else 'are'} missing here"
+        text += ", so the effect holds for the rest only"
+    return f"{text}."
+
+
+def _why_unmeasured(runs: pd.DataFrame, said: Metric, of: str, against: str) -> str:
+    for label in (of, against):
+        mine = runs[runs["label"] == label]
+        if mine.empty:
+            return f"{label} was not run."
+        if not (mine["status"] == "ok").any():
+            return f"no run of {label} finished."
+        if values(runs, label, said.name).empty:
+            return f"{said.title} was not measured in any run of {label}."
+    return f"{of} and {against} have no finished seed in common."
