@@ -56,7 +56,7 @@ class ImageFolder(DataSource):
         if not files:
             raise DataError(f"image_folder: no images under {str(folder)!r} (want <class>/<file>)")
         names = sorted({path.parent.name for path in files})
-        digest = hashlib.sha256(f"v1 {self.grey}".encode())
+        digest = hashlib.sha256(f"v2 {self.grey}".encode())
         for path in files:
             stat = path.stat()
             digest.update(
