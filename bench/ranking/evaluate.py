@@ -41,18 +41,20 @@ class Scores:
 def evaluate(
     setup: Setup, state: SearchState, cells: Sequence[Architecture], protocol: Protocol
 ) -> Scores:
-    """Score every cell on the same validation images; cells of one class are evaluated once."""
-    classes = [setup.space.canonical(cell) for cell in cells]
-    first = {key: position for position, key in reversed(list(enumerate(classes)))}
-    distinct = [cells[position] for position in first.values()]
-    row = {key: i for i, key in enumerate(first)}
+    """Score every cell on the same validation images.
+
+    Isomorphic cells are scored each on its own: in a supernet the same function stands on other
+    edges, with other weights, and gets another score.
+    """
+    row = {cell: i for i, cell in enumerate(dict.fromkeys(cells))}
+    distinct = list(row)
     right, loss, seen = np.zeros(len(distinct)), np.zeros(len(distinct)), 0
     for batch in plain_batches(setup.data.valid, protocol.batch, protocol.images):
         seen += len(batch.labels)
         for i, logits in path_logits(setup, state, batch, distinct):
             right[i] += int((logits.argmax(-1) == batch.labels).sum())
             loss[i] += float(F.cross_entropy(logits, batch.labels, reduction="sum"))
-    rows = [row[key] for key in classes]
+    rows = [row[cell] for cell in cells]
     return Scores(accuracy=100 * right[rows] / seen, loss=loss[rows] / seen)
 
 

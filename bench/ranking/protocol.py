@@ -15,12 +15,16 @@ from bench.streams import generator
 
 
 class Population(BaseModel):
-    """Which architectures are ranked."""
+    """Which architectures are ranked.
+
+    Which cell stands for its class matters: isomorphic cells hold other weights of the supernet.
+    It is the first of the space's enumeration, always.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["unique", "all"] = Field(
-        "unique", description="one cell per isomorphism class, or every cell"
+        "unique", description="the first cell of each isomorphism class, or every cell"
     )
     size: int | None = Field(300, ge=2, description="draw so many at random; null: take them all")
     seed: int = Field(0, description="of the draw; the same for all runs")

@@ -29,11 +29,15 @@ def logits(
     stem = supernet.stem(images)
     first = _FirstCell(supernet.blocks[0], stem)  # type: ignore[arg-type]
     pruned = [_prune(cell) if _exact(supernet) else cell for cell in paths]
-    for position in sorted(range(len(paths)), key=lambda i: _prefix_order(pruned[i])):
-        x = first(pruned[position])
-        for block in supernet.blocks[1:]:
-            x = path(block, x, pruned[position]) if isinstance(block, MixedCell) else block(x)
-        yield position, supernet.head(x)
+    # Sorted, cells with the same node 1, then with the same node 2, are neighbours.
+    last, y = None, stem
+    for position in sorted(range(len(paths)), key=lambda i: pruned[i]):
+        if pruned[position] != last:
+            last, x = pruned[position], first(pruned[position])
+            for block in supernet.blocks[1:]:
+                x = path(block, x, last) if isinstance(block, MixedCell) else block(x)
+            y = supernet.head(x)
+        yield position, y
 
 
 def _exact(supernet: NB201Supernet) -> bool:
@@ -44,11 +48,6 @@ def _exact(supernet: NB201Supernet) -> bool:
 def _prune(cell: cells.Cell) -> cells.Cell:
     """Replace dead edges by `none`."""
     return tuple(o if on else NONE for o, on in zip(cell, cells.live(cell), strict=True))
-
-
-def _prefix_order(cell: cells.Cell) -> tuple[int, ...]:
-    """Sort key under which cells with the same node 1, then the same node 2, are neighbours."""
-    return cell
 
 
 def _operation(block: MixedCell, x: Tensor, edge: int, operation: int) -> Tensor:
