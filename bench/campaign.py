@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import time
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
-from bench import store
+from bench import runlock, store
 from bench.executors import Executor, Job
 from bench.plan import RunSpec
 
@@ -26,6 +29,10 @@ class Campaign:
         Folders that were done before.
     ended
         Folder → status of those that ended now.
+    interrupted
+        Somebody asked to stop, by a signal; runs that were under way left a checkpoint.
+    full
+        Nothing more could be written; runs that were under way keep their last checkpoint.
     """
 
     root: Path
@@ -33,10 +40,11 @@ class Campaign:
     cached: list[Path] = field(default_factory=list)
     ended: dict[Path, str] = field(default_factory=dict)
     interrupted: bool = False
+    full: bool = False
 
     def folder(self, spec: RunSpec) -> Path:
-        """Return the folder of a run."""
-        return self.root / spec.folder
+        """Return the folder of a run; raises ValueError where it would lie elsewhere."""
+        return store.confined(self.root, spec)
 
     def run(
         self,
@@ -55,40 +63,71 @@ class Campaign:
         force
             Throw away what is there and run everything again.
         """
-        jobs: list[Job] = []
+        jobs = {job.folder: job for job in self._jobs(force)}
         killed: dict[Path, int] = {}
+        with self._signals(executor):
+            try:
+                executor.submit(list(jobs.values()))
+                while executor.active:
+                    self._collect(executor, jobs, killed)
+                    watch()
+                    if executor.active:
+                        executor.wait(interval)
+            except BaseException:  # a second Ctrl-C, or an error: nothing goes on unseen
+                executor.kill()
+                raise
+        watch()
+
+    def _jobs(self, force: bool) -> list[Job]:
+        """Return what is to do; clear away what must not be taken up again."""
+        jobs: list[Job] = []
         for spec in self.specs:
             folder = self.folder(spec)
-            if force and folder.exists():
+            busy = runlock.alive(folder)  # with another process; it is waited for
+            if force and folder.exists() and not busy:
                 shutil.rmtree(folder)
             if store.done(folder):
                 self.cached.append(folder)
                 continue
             # A failed run starts from the beginning: its checkpoint leads where it led before.
-            if store.read_result(folder) is not None:
+            if store.read_result(folder) is not None and not busy:
                 shutil.rmtree(folder)
             jobs.append(Job(spec=spec, folder=folder))
-        by_folder = {job.folder: job for job in jobs}
-        try:
-            executor.submit(jobs)
-            while executor.active:
-                self._collect(executor, by_folder, killed)
-                watch()
-                time.sleep(interval if executor.active else 0)
-        except KeyboardInterrupt:
+        return jobs
+
+    @contextlib.contextmanager
+    def _signals(self, executor: Executor) -> Iterator[None]:
+        """Make the first SIGINT or SIGTERM a request to stop, and a further SIGINT an end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.interrupted and number == signal.SIGINT:
+                raise KeyboardInterrupt
             self.interrupted = True
             executor.cancel()
-            while executor.active:
-                self.ended |= executor.poll()
-                time.sleep(interval)
-        watch()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _collect(self, executor: Executor, jobs: dict[Path, Job], killed: dict[Path, int]) -> None:
         for folder, status in executor.poll().items():
-            if status == "killed" and killed.get(folder, 0) < RETRIES:
+            if status == "killed" and killed.get(folder, 0) < RETRIES and not self._stopping:
                 killed[folder] = killed.get(folder, 0) + 1
                 executor.submit([jobs[folder]])
                 continue
             if status == "interrupted":
                 self.interrupted = True
+            if status == "disk_full":
+                self.full = True
+                executor.cancel()
             self.ended[folder] = status
+
+    @property
+    def _stopping(self) -> bool:
+        return self.interrupted or self.full

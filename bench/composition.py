@@ -1,4 +1,9 @@
-"""Several variants as one: their hooks in the order in which the file names them."""
+"""Several variants as one: their hooks in the order in which the file names them.
+
+The order is that of the ablation file: transforms (mixture, operation, edge, perturb) are chained,
+losses added, limits intersected, an update happens where all let it, the first to stop stops.
+Operations that no longer compete have alpha −inf before any hook sees it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,10 @@ import torch
 from torch import Tensor
 
 from bench.spaces import Active, Space
-from bench.variants import Moment, Site, Stop, Variant, overrides
+from bench.variants import Half, Moment, Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
+    from bench.setup import Setup
     from bench.state import SearchState
 
 
@@ -30,6 +36,7 @@ class BoundHooks:
     moment: Moment
     touched: frozenset[int]
     edges: bool
+    partial: int | None
 
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Run every variant that touches the operation."""
@@ -41,7 +48,9 @@ class BoundHooks:
 
     def edge(self, y: Tensor, x: Tensor, *, cell: int, edge: int) -> Tensor:
         """Run every variant that transforms edges."""
-        site = Site(cell, edge)
+        ends = [target for _, target in self.space.edges]
+        siblings = tuple(e for e, target in enumerate(ends) if target == ends[edge])
+        site = Site(cell, edge, siblings=siblings)
         for variant in self.variants:
             if overrides(variant, "edge"):
                 y = variant.edge(y, x, site, self.architecture, self.moment)
@@ -54,27 +63,55 @@ class Composition:
     Raises
     ------
     ContradictionError
-        When two variants both replace the relaxation, set the same supernet option or add an
-        architecture parameter of the same name.
+        When they cannot go together; see `_check`.
     """
 
     def __init__(self, variants: Sequence[Variant], space: Space) -> None:
         self.variants, self.space = tuple(variants), space
-        relaxing = [v.name for v in self.variants if overrides(v, "relax")]
-        if len(relaxing) > 1:
-            raise ContradictionError(f"{' and '.join(relaxing)} both replace softmax(alpha)")
+        self._check()
         self.options = self._merged("supernet option", lambda v: v.supernet_options())
-        self.parameters: dict[str, Tensor] = self._merged(
-            "architecture parameter", lambda v: v.parameters(space)
-        )
+        self.halves: dict[str, Half] = self._merged("images of an update", lambda v: v.halves())
+        self.passes = max([1, *(v.passes(space) for v in self.variants)])
+        self.parameters(seed=0)  # refuses two of the same name before anything runs
+
+    def _check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Two relaxations or two drawers of paths; acting on alpha where it is not learned; perturbing
+        a mixture of which one path is run. Merging refuses what is set twice.
+        """
+
+        def having(*hooks: str) -> list[str]:
+            return [v.name for v in self.variants if any(overrides(v, hook) for hook in hooks)]
+
+        drawing = [v.name for v in self.variants if v.samples_path]
+        for both, what in ((having("relax"), "replace softmax(alpha)"), (drawing, "draw the path")):
+            if len(both) > 1:
+                raise ContradictionError(f"{' and '.join(both[:2])} both {what}")
+        fixed = [v.name for v in self.variants if not v.learns_architecture]
+        acting = having("relax", "architecture_loss", "stop")
+        acting += [v.name for v in self.variants if v.ranks_operations]
+        if fixed and (acting := [name for name in acting if name not in fixed]):
+            raise ContradictionError(f"{acting[0]} acts on alpha, which {fixed[0]} does not learn")
+        if drawing and (perturbing := having("perturb")):
+            raise ContradictionError(
+                f"{perturbing[0]} perturbs a mixture, of which {drawing[0]} runs one path"
+            )
+
+    def parameters(self, seed: int) -> dict[str, Tensor]:
+        """Return the variants' own architecture parameters at their initial values."""
+        return self._merged("architecture parameter", lambda v: v.parameters(self.space, seed))
 
     def _merged(self, what: str, get: Callable[[Variant], dict[str, Any]]) -> dict[str, Any]:
         merged: dict[str, Any] = {}
+        said: dict[str, str] = {}
         for variant in self.variants:
             for key, value in get(variant).items():
                 if key in merged:
-                    raise ContradictionError(f"two variants set the same {what} {key!r}")
-                merged[key] = value
+                    raise ContradictionError(
+                        f"{said[key]} and {variant.name} set the same {what} {key!r}"
+                    )
+                merged[key], said[key] = value, variant.name
         return merged
 
     @property
@@ -90,6 +127,7 @@ class Composition:
 
     def mixture(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
         """Return the mixture weights [E, O]: softmax(alpha), then every variant's transform."""
+        architecture = self._competing(architecture, moment)
         weights = None
         for variant in self.variants:
             weights = variant.relax(architecture, moment) if weights is None else weights
@@ -99,28 +137,50 @@ class Composition:
             weights = variant.mixture(weights, architecture, moment)
         return weights
 
-    def active(self, moment: Moment) -> Active | None:
+    def candidates(self, moment: Moment) -> Active | None:
+        """Return the operations that still compete for every variant, or None for all."""
+        return self._agreed([v.candidates(self.space, moment) for v in self.variants])
+
+    def active(self, architecture: dict[str, Tensor], moment: Moment) -> Active | None:
         """Return the operations to run: what every variant that limits them agrees on."""
-        limits = [a for v in self.variants if (a := v.active(self.space, moment)) is not None]
-        if not limits:
+        seen = self._competing(architecture, moment)
+        limits = [v.active(self.space, seen, moment) for v in self.variants]
+        return self._agreed([*limits, self.candidates(moment)])
+
+    def _agreed(self, limits: Sequence[Active | None]) -> Active | None:
+        present = [limit for limit in limits if limit is not None]
+        if not present:
             return None
         return [
-            [o for o in limits[0][edge] if all(o in limit[edge] for limit in limits[1:])]
+            [o for o in present[0][edge] if all(o in limit[edge] for limit in present[1:])]
             for edge in range(len(self.space.edges))
         ]
+
+    def _competing(self, architecture: dict[str, Tensor], moment: Moment) -> dict[str, Tensor]:
+        """Return the architecture parameters with alpha −inf where an operation is out."""
+        if (kept := self.candidates(moment)) is None:
+            return architecture
+        alpha = architecture["alpha"]
+        out = torch.ones(alpha.shape, dtype=torch.bool)
+        for edge, operations in enumerate(kept):
+            out[edge, list(operations)] = False
+        return {**architecture, "alpha": alpha.masked_fill(out.to(alpha.device), -torch.inf)}
 
     def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> BoundHooks | None:
         """Return what happens inside cells, or None where no variant acts there."""
         touched = {o for v in self.variants for o in v.touches if o in self.space.operations}
         edges = any(overrides(variant, "edge") for variant in self.variants)
-        if not touched and not edges:
+        partial = max((k for v in self.variants if (k := v.partial(moment))), default=None)
+        if not touched and not edges and partial is None:
             return None
         indices = frozenset(self.space.operations.index(operation) for operation in touched)
-        return BoundHooks(self.variants, self.space, architecture, moment, indices, edges)
+        seen = self._competing(architecture, moment)
+        return BoundHooks(self.variants, self.space, seen, moment, indices, edges, partial)
 
     def architecture_loss(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
         """Return the sum of the variants' terms, or None."""
-        terms = [v.architecture_loss(architecture, moment) for v in self.variants]
+        seen = self._competing(architecture, moment)
+        terms = [v.architecture_loss(seen, moment) for v in self.variants]
         present = [term for term in terms if term is not None]
         return sum(present[1:], present[0]) if present else None
 
@@ -138,11 +198,11 @@ class Composition:
         """Say whether every variant lets this step update the weights."""
         return all(v.updates_weights(moment) for v in self.variants)
 
-    def after_epoch(self, state: SearchState, moment: Moment) -> None:
+    def after_epoch(self, setup: Setup, state: SearchState) -> None:
         """Let every variant act between epochs."""
         for variant in self.variants:
-            variant.after_epoch(state, moment)
+            variant.after_epoch(setup, state)
 
-    def stop(self, state: SearchState, moment: Moment) -> Stop | None:
+    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
         """Return the first variant's wish to stop, if any."""
-        return next((s for v in self.variants if (s := v.stop(state, moment)) is not None), None)
+        return next((s for v in self.variants if (s := v.stop(setup, state)) is not None), None)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench import registry
 from bench.composition import Composition, ContradictionError
+from bench.report.metrics import METRICS
 from bench.settings import Settings
 from bench.variants import Variant
 from bench.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 MAX_SEEDS = 1000
+MAX_CELLS = 256
 
 
 class Contrast(BaseModel):
@@ -31,14 +36,30 @@ class Contrast(BaseModel):
 
 
 class AblationFile(BaseModel):
-    """The keys of an ablation file."""
+    """The keys of an ablation file.
+
+    Beside ``variants``, or instead of it, ``grid`` crosses factors: factor → level → what the level
+    says, as a variant would. Every combination of levels becomes a variant whose label joins theirs
+    with ``+`` in the order of the factors; interventions are composed and settings merged in that
+    order. All variants share the seeds, so that every comparison within the grid is paired.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: str = Field(min_length=1)
     contrast: Contrast
     space: Any = "nb201"
-    variants: dict[str, dict[str, Any] | None] = Field(min_length=1)
+    variants: dict[str, dict[str, Any] | None] = {}
+    grid: dict[str, dict[str, dict[str, Any] | None]] = {}
+
+    @field_validator("grid")
+    @classmethod
+    def _small_enough(cls, grid: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if empty := [factor for factor, levels in grid.items() if not levels]:
+            raise ValueError(f"{empty[0]} has no levels")
+        if (size := math.prod(map(len, grid.values()))) > MAX_CELLS:
+            raise ValueError(f"{size} combinations; at most {MAX_CELLS}")
+        return grid
 
 
 @dataclass(frozen=True)
@@ -143,35 +164,48 @@ def read_ablation(
         file = AblationFile.model_validate(document.data)
     except ValidationError as error:
         raise _named(error, document) from None
+    if not file.variants and not file.grid:
+        raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     base, seed_value, seed_where = _profile(path, profile)
-    for assignment in sets or []:
-        key, value = _assignment(assignment)
+    for text in sets or []:
+        key, value = assignment(text)
         if key == ("seeds",):
-            seed_value, seed_where = value, f"--set {assignment}"
+            seed_value, seed_where = value, f"--set {text}"
             continue
-        base.put(key, value, {key: f"--set {assignment}"})
+        base.put(key, value, {key: f"--set {text}"})
     space = {"name": file.space} if isinstance(file.space, str) else file.space
     where = {
         (*at[:1], *at[1:]): document.where(at) for at in document.lines if at[:1] == ("space",)
     }
     base.put(("space",), space, where or {("space",): document.where(())})
-    arms = tuple(_arm(document, label, entry or {}, base) for label, entry in file.variants.items())
+    arms = tuple(_arm(document, label, parts, base) for label, parts in _labels(document, file))
+    labels = [arm.label for arm in arms]
     for name in ("of", "against"):
-        if (label := getattr(file.contrast, name)) not in file.variants:
-            hint = registry.did_you_mean(label, list(file.variants))
+        if (label := getattr(file.contrast, name)) not in labels:
+            hint = registry.did_you_mean(label, labels)
             at = document.where(("contrast", name))
             raise ConfigError(f"{at}: contrast.{name}: no variant {label!r} in this file; {hint}")
+    # Any instrument may add numbers, so an unknown name is refused only where a known one is meant.
+    metric, at = file.contrast.metric, document.where(("contrast", "metric"))
+    if metric not in METRICS and (near := difflib.get_close_matches(metric, METRICS, 1, 0.8)):
+        raise ConfigError(f"{at}: contrast.metric: unknown {metric!r}; did you mean {near[0]!r}?")
     if file.contrast.of == file.contrast.against:
         at = document.where(("contrast",))
         raise ConfigError(f"{at}: contrast: of and against are both {file.contrast.of!r}")
     if seeds is not None:
         seed_value, seed_where = (
-            ([s for s in seeds.split(",")] if "," in seeds else seeds),
+            (list(seeds.split(",")) if "," in seeds else seeds),
             "--seeds",
         )
     return Ablation(
-        path.stem, file.question, file.contrast, arms, _seeds(seed_value, seed_where), Path(profile).stem, path
-    )  # fmt: skip
+        name=path.stem,
+        question=file.question,
+        contrast=file.contrast,
+        arms=arms,
+        seeds=_seeds(seed_value, seed_where),
+        profile=Path(profile).stem,
+        path=path,
+    )
 
 
 def _profile(path: Path, profile: str) -> tuple[_Layer, Any, str]:
@@ -198,52 +232,86 @@ def _profile(path: Path, profile: str) -> tuple[_Layer, Any, str]:
     return layer, seeds, seed_where
 
 
-def _arm(document: Document, label: str, entry: dict[str, Any], base: _Layer) -> Arm:
-    """Resolve one variant of the file: its interventions and what it overrides."""
-    at: KeyPath = ("variants", label)
-    here = document.where(at)
+_Parts = list[tuple[KeyPath, dict[str, Any]]]
+"""Where something is said of an arm, and what: one entry of ``variants``, or a level per factor."""
+
+
+def _labels(document: Document, file: AblationFile) -> list[tuple[str, _Parts]]:
+    """Return the label of every arm and the parts that it is made of, in the order of the file."""
+    found: dict[str, _Parts] = {}
+    for label, entry in file.variants.items():
+        found[label] = [(("variants", label), entry or {})]
+    factors = [
+        [(("grid", factor, level), entry or {}) for level, entry in levels.items()]
+        for factor, levels in file.grid.items()
+    ]
+    for cell in itertools.product(*factors) if factors else ():
+        label = "+".join(str(at[-1]) for at, _ in cell)
+        if label in found:
+            raise ConfigError(f"{document.where(cell[-1][0])}: grid: {label!r} is there twice")
+        found[label] = list(cell)
+    return list(found.items())
+
+
+def _arm(document: Document, label: str, parts: _Parts, base: _Layer) -> Arm:
+    """Resolve one arm: its interventions and what it overrides."""
+    last = parts[-1][0]
+    here, named = document.where(last), "variants" if last[0] == "variants" else "grid"
     if not LABEL.fullmatch(label):
-        raise ConfigError(f"{here}: variants: {label!r} is no label; use letters, digits, _ . + -")
-    layer, interventions = base.copy(), []
+        raise ConfigError(f"{here}: {named}: {label!r} is no label; use letters, digits, _ . + -")
+    layer = base.copy()
+    interventions: dict[str, Variant] = {}
     known = registry.names("variants")
-    for key, value in entry.items():
-        place = document.where((*at, key))
-        if key in known:
-            parameters = {} if value is None else value
-            if not isinstance(parameters, dict):
-                raise ConfigError(
-                    f"{place}: variants.{label}.{key}: expected its parameters as a mapping"
-                )
-            try:
-                interventions.append(registry.parse("variants", {**parameters, "name": key}))
-            except ValidationError as error:
-                raise _named(error, document, (*at, key)) from None
-        elif key in Settings.model_fields:
-            where = {
-                path[len(at) :]: document.where(path)
-                for path in document.lines
-                if path[: len(at) + 1] == (*at, key)
-            }
-            layer.put((key,), value, where)
-        else:
-            hint = registry.did_you_mean(key, [*known, *Settings.model_fields])
-            raise ConfigError(f"{place}: variants.{label}: unknown variant {key!r}; {hint}")
+    for at, entry in parts:
+        for key, value in entry.items():
+            place = f"{document.where((*at, key))}: {dotted(at)}"
+            if key in interventions:
+                raise ConfigError(f"{place}: {key!r} is in two factors of {label!r}")
+            if key in known:
+                interventions[key] = _intervention(document, (*at, key), value)
+            elif key in Settings.model_fields:
+                where = {
+                    path[len(at) :]: document.where(path)
+                    for path in document.lines
+                    if path[: len(at) + 1] == (*at, key)
+                }
+                layer.put((key,), value, where)
+            else:
+                hint = registry.did_you_mean(key, [*known, *Settings.model_fields])
+                raise ConfigError(f"{place}: unknown variant {key!r}; {hint}")
     try:
         settings = Settings.model_validate(layer.data)
     except ValidationError as error:
-        path, message = _first(error)
+        path, message = first_error(error)
         raise ConfigError(f"{layer.where(path, here)}: {dotted(path)}: {message}") from None
     try:
-        composition = Composition(interventions, settings.space)
+        composition = Composition(list(interventions.values()), settings.space)
     except ContradictionError as error:
-        raise ConfigError(f"{here}: variants.{label}: {error}") from None
+        raise ConfigError(f"{here}: {named}.{label}: {error}") from None
     if settings.selection is None:
         rule = registry.parse("selection", composition.default_selection)
         settings = settings.model_copy(update={"selection": rule})
-    return Arm(label, tuple(interventions), settings)
+    return Arm(label, tuple(interventions.values()), settings)
 
 
-def _assignment(text: str) -> tuple[KeyPath, Any]:
+def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
+    """Read one variant's parameters, its preset first."""
+    parameters = {} if value is None else value
+    if not isinstance(parameters, dict):
+        raise ConfigError(
+            f"{document.where(at)}: {dotted(at)}: expected its parameters as a mapping"
+        )
+    try:
+        found: Variant = registry.parse("variants", {**parameters, "name": at[-1]})
+    except ValidationError as error:
+        raise _named(error, document, at) from None
+    except ValueError as error:  # no such preset
+        at = (*at, "preset")
+        raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None
+    return found
+
+
+def assignment(text: str) -> tuple[KeyPath, Any]:
     """Read one ``--set key=value``; the value is YAML."""
     key, equals, value = text.partition("=")
     if not equals or not all(part for part in key.split(".")):
@@ -272,13 +340,13 @@ def _seeds(value: Any, where: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _first(error: ValidationError) -> tuple[KeyPath, str]:
+def first_error(error: ValidationError) -> tuple[KeyPath, str]:
     """Return the path and message of the first error, looking through members' own errors."""
     details = error.errors()[0]
     path: KeyPath = tuple(details["loc"])
     inner = details.get("ctx", {}).get("error")
     if isinstance(inner, ValidationError):
-        deeper, message = _first(inner)
+        deeper, message = first_error(inner)
         return path + deeper, message
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
@@ -292,5 +360,5 @@ def _first(error: ValidationError) -> tuple[KeyPath, str]:
 
 def _named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
     """Turn a validation error into one line naming file, line and field."""
-    path, message = _first(error)
+    path, message = first_error(error)
     return ConfigError(f"{document.where(at + path)}: {dotted(at + path)}: {message}")

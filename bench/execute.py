@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import subprocess
@@ -13,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 import bench
-from bench import checkpoint, store
+from bench import checkpoint, runlock, store
 from bench.plan import RunSpec, work
 from bench.search import DivergedError, Interrupted, search
 from bench.setup import Setup, build, initial_state
+from bench.spaces import Architecture
 from bench.state import SearchState
 
 
@@ -30,12 +31,29 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
     Returns
     -------
     str
-        The status: ``ok``, ``diverged``, ``out_of_memory``, ``failed`` or ``interrupted``. All but
-        the last leave a ``result.json``; an interrupted run leaves a checkpoint to go on from.
+        The status: ``ok``, ``diverged``, ``out_of_memory``, ``failed``, ``interrupted`` or
+        ``disk_full``. All but the last two leave a ``result.json``; those leave the last checkpoint
+        to go on from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    store.write_json(folder / store.SPEC, spec.model_dump(mode="json"))
+    try:
+        with runlock.hold(folder, asked_to_stop) as mine:
+            if not mine:
+                return "interrupted"
+            if store.done(folder):  # by whoever held the folder until now
+                return "ok"
+            return _execute(spec, folder, asked_to_stop)
+    except OSError as error:
+        if error.errno not in store.FULL:
+            raise
+        print(f"{folder}: {_line(error)}", file=sys.stderr)
+        return "disk_full"
+
+
+def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> str:
+    store.write_spec(folder, spec)
     started = time.time()
+    earlier = 0.0
     state: SearchState | None = None
     outcome: dict[str, Any]
     with arithmetic(spec):
@@ -43,8 +61,7 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
             report = _reporter(folder, started)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
-            state = initial_state(setup)
-            earlier = resume(spec, folder, state)
+            state, earlier = resume(spec, folder, setup)
 
             def after_epoch(state: SearchState) -> None:
                 elapsed = earlier + time.time() - started
@@ -60,7 +77,7 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
             outcome = {"status": "ok", "search_seconds": searched, **conclude(setup, state, folder)}
         except Interrupted:
             if state is not None:
-                elapsed = time.time() - started
+                elapsed = earlier + time.time() - started
                 checkpoint.save(
                     folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
                 )
@@ -70,9 +87,14 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
         except (torch.OutOfMemoryError, MemoryError) as error:
             outcome = {"status": "out_of_memory", "error": _line(error)}
         except Exception as error:  # recorded with the run, so that the others go on
-            if os.environ.get("BENCH_DEBUG"):
+            if isinstance(error, OSError) and error.errno in store.FULL:
+                raise  # nothing more can be written; what is there stays
+            if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+                outcome = {"status": "out_of_memory", "error": _line(error)}  # torch on the CPU
+            elif os.environ.get("BENCH_DEBUG"):
                 raise
-            outcome = {"status": "failed", "error": f"{type(error).__name__}: {_line(error)}"}
+            else:
+                outcome = {"status": "failed", "error": f"{type(error).__name__}: {_line(error)}"}
     result = {
         "schema": spec.code,
         "ablation": spec.ablation,
@@ -90,90 +112,86 @@ def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lam
     return str(outcome["status"])
 
 
-def resume(spec: RunSpec, folder: Path, state: SearchState) -> float:
-    """Take over the run's checkpoint, if it has a sound one; return the seconds spent before."""
-    path = folder / store.CHECKPOINT
+def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float]:
+    """Return the state of the run's checkpoint, if it has a sound one, and the seconds before it.
+
+    An unsound checkpoint is removed, and the state is that before the first step.
+    """
+    path, state = folder / store.CHECKPOINT, initial_state(setup)
     if not path.exists():
-        return 0.0
+        return state, 0.0
     try:
         saved = checkpoint.load(path, spec.digest)
         state.load_dict(saved)
-    except (checkpoint.CheckpointError, KeyError, RuntimeError, ValueError) as error:
-        print(f"{error}; starting again", file=sys.stderr)
+        return state, float(saved.get("seconds", 0.0))
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        print(f"{_line(error)}; starting again", file=sys.stderr)
         path.unlink(missing_ok=True)
-        raise RuntimeError("unusable checkpoint removed; run again") from error
-    return float(saved.get("seconds", 0.0))
+        return initial_state(setup), 0.0  # the other may have been filled in part
 
 
 def conclude(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     """Read the cell off the supernet, look up its worth, rank the supernet; flat numbers."""
-    space, truth = setup.space, setup.truth
     selection = setup.settings.selection
     assert selection is not None  # resolved when the ablation was read
-    stop_epoch = (state.stopped or {}).get("epoch", state.epoch)
-    if stop_epoch != state.epoch:  # an early stop goes back to the architecture of that epoch
+    rewind(state)
+    outcome = worth(setup, selection.select(setup, state))
+    outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
+    if state.history:  # what instruments read last, except where the derived cell has its own
+        last = {k: v for k, v in state.history[-1].items() if isinstance(v, int | float)}
+        outcome = {k: v for k, v in last.items() if k != "epoch"} | outcome
+    if setup.truth is not None and setup.settings.ranking is not None:
+        outcome |= rank(setup, state, folder)
+    return outcome
+
+
+def rewind(state: SearchState) -> None:
+    """Go back to the architecture of the epoch that an early stop says counts."""
+    epoch = (state.stopped or {}).get("epoch", state.epoch)
+    if epoch != state.epoch:
         with torch.no_grad():
-            state.architecture["alpha"].copy_(torch.tensor(state.history[stop_epoch - 1]["alpha"]))
-    cell = selection.select(setup, state)
+            state.architecture["alpha"].copy_(torch.tensor(state.history[epoch - 1]["alpha"]))
+
+
+def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:
+    """Describe a cell and, where there is truth, say what it is worth; flat numbers."""
+    space, truth = setup.space, setup.truth
     outcome: dict[str, Any] = {
         "cell": space.encode(cell),
         "skip_count": space.count(cell, "skip_connect"),
         "weight_free_share": space.count(cell, *space.weight_free) / len(cell),
         "connected": space.connected(cell),
     }
-    outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
-    if state.history:
-        outcome["valid_accuracy"] = state.history[-1].get("valid_accuracy", float("nan"))
     if truth is not None:
-        worth = float(truth.mean([space.encode(cell)])[0])
+        accuracy = float(truth.mean([space.encode(cell)])[0])
         everything = truth.mean(list(truth.accuracy))
         outcome |= {
-            "true_accuracy": worth,
-            "regret": truth.best - worth,
-            "percentile": 100 * float((everything < worth).mean()),
+            "true_accuracy": accuracy,
+            "regret": truth.best - accuracy,
+            "percentile": 100 * float((everything < accuracy).mean()),
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
             "cells": len(everything), "best": truth.best, "random": float(np.nanmean(everything)),
         }  # fmt: skip
-    if truth is not None and setup.settings.ranking is not None:
-        outcome |= rank(setup, state, folder)
     return outcome
 
 
 def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     """Rank sub-networks against the truth by the run's protocol; keep every score."""
-    from bench.ranking.correlation import tau_b, tau_interval
-    from bench.ranking.evaluate import evaluate
+    from bench.ranking.measure import measure
 
-    space, truth, protocol = setup.space, setup.truth, setup.settings.ranking
-    assert truth is not None and protocol is not None
-    started = time.time()
-    cells = protocol.population.draw(space)
-    scores = evaluate(setup, state, cells, protocol)
-    names = [space.encode(cell) for cell in cells]
-    worth = truth.mean(names)
-    parameters = np.array([float(space.parameters(cell)) for cell in cells])
-    pd.DataFrame(
-        {"arch": names, "accuracy": scores.accuracy, "loss": scores.loss,
-         "truth": worth, "parameters": parameters}
-    ).to_parquet(folder / store.RANKING, index=False)  # fmt: skip
-    seed = setup.seed
-    by_accuracy = tau_interval(scores.accuracy, worth, resamples=protocol.resamples, seed=seed)
-    by_loss = tau_interval(-scores.loss, worth, resamples=protocol.resamples, seed=seed)
+    protocol, started = setup.settings.ranking, time.time()
+    assert protocol is not None
+    ranking = measure(setup, state, protocol)
+    table = ranking.table.to_parquet(index=False)
+    checkpoint.write_atomically(folder / store.RANKING, table)
     return {
-        "tau": by_accuracy.estimate, "tau_low": by_accuracy.low, "tau_high": by_accuracy.high,
-        "tau_loss": by_loss.estimate, "tau_loss_low": by_loss.low, "tau_loss_high": by_loss.high,
-        "tau_parameters": float(tau_b(parameters, worth)),
-        "ranked": len(cells),
-        "protocol": protocol.digest(
-            truth=truth.sha256, column=f"{truth.dataset}_{truth.split}_{truth.budget}",
-            data=setup.settings.data.model_dump(mode="json", exclude={"root"}),
-            space=setup.space.name,
-        ),
+        **ranking.flat(),
         "ranking_seconds": time.time() - started,
-    }  # fmt: skip
+        "files": {store.RANKING: hashlib.sha256(table).hexdigest()},
+    }
 
 
 @contextlib.contextmanager

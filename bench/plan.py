@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from bench import registry
-from bench.config import Ablation
+from bench.config import LABEL, Ablation
 from bench.settings import Settings
 from bench.variants import Variant
 
@@ -34,8 +34,8 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     ablation: str
-    label: str
-    seed: int
+    label: str = Field(pattern=rf"^{LABEL.pattern}$")
+    seed: int = Field(ge=0)
     variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
     settings: Settings
     code: int = SCHEMA

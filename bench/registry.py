@@ -40,6 +40,8 @@ class Member(BaseModel):
     """The name in ablation files: the module's own name, set when the member is loaded."""
     paper: ClassVar[str] = ""
     """The paper that it comes from, as `Author year, title, identifier`."""
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named sets of parameters (``preset: paper``); what stands beside the name wins."""
 
     @classmethod
     def summary(cls) -> str:
@@ -100,7 +102,10 @@ def load(seam: str, name: str) -> type[Any]:
 
 
 def parse(seam: str, value: Any) -> Any:
-    """Make a member from what stands in an ablation file: its name, or a mapping with ``name``."""
+    """Make a member from what stands in an ablation file: its name, or a mapping with ``name``.
+
+    A ``preset`` in the mapping gives the parameters that the mapping itself does not.
+    """
     contract = getattr(importlib.import_module(f"bench.{seam}"), SEAMS[seam])
     if isinstance(value, contract):
         return value
@@ -112,7 +117,15 @@ def parse(seam: str, value: Any) -> Any:
         raise ValueError(
             f"`name` of the {singular(seam)} is missing; {did_you_mean('', names(seam))}"
         )
-    return load(seam, value["name"]).model_validate({k: v for k, v in value.items() if k != "name"})
+    member = load(seam, value["name"])
+    parameters = {k: v for k, v in value.items() if k not in ("name", "preset")}
+    if "preset" in value:
+        named = str(value["preset"])
+        if named not in member.presets:
+            known = did_you_mean(named, list(member.presets)) if member.presets else "it has none"
+            raise ValueError(f"unknown preset {named!r} of {member.name}; {known}")
+        parameters = {**member.presets[named], **parameters}
+    return member.model_validate(parameters)
 
 
 def dump(member: Member) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch.nn import functional as F
 
+from bench import estimation
 from bench.setup import Setup
 from bench.state import SearchState
+from bench.variants import Moment
 
 
 class DivergedError(ArithmeticError):
@@ -60,9 +63,8 @@ def search(
                 raise Interrupted
         state.epoch += 1
         record(setup, state)
-        moment = setup.moment(state, "evaluate")
-        setup.composition.after_epoch(state, moment)
-        if stop := setup.composition.stop(state, moment):
+        setup.composition.after_epoch(setup, state)
+        if stop := setup.composition.stop(setup, state):
             state.stopped = {"reason": stop.reason, "epoch": stop.epoch or state.epoch}
         after_epoch(state)
 
@@ -76,13 +78,24 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     state.weight_optimizer.param_groups[0]["lr"] = (
         settings.lr_min + (settings.lr - settings.lr_min) * cosine
     )
+    state.weight_optimizer.zero_grad()
+    for part in range(setup.composition.passes):
+        backward(setup, state, replace(moment, part=part))
+    if settings.clip is not None:
+        torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
+    state.weight_optimizer.step()
+
+
+def backward(setup: Setup, state: SearchState, moment: Moment) -> None:
+    """Add ∇_w L_train of one pass to the weights' gradients, its loss to the running sums."""
     batch, architecture = setup.batch("train", state.step), detached(state)
 
     def logits_of(mixture: torch.Tensor, pure: bool = True) -> torch.Tensor:
         return setup.logits(state, moment, batch, mixture, architecture=architecture, pure=pure)
 
+    plain = setup.composition.mixture(architecture, moment)
     mixture = setup.composition.perturb(
-        setup.composition.mixture(architecture, moment),
+        plain,
         lambda mixture: F.cross_entropy(logits_of(mixture), batch.labels),
         moment,
     )
@@ -92,11 +105,10 @@ def weight_step(setup: Setup, state: SearchState) -> None:
         raise DivergedError(
             f"training loss is {value} in epoch {state.epoch + 1}, step {state.step}"
         )
-    state.weight_optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    if settings.clip is not None:
-        torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
-    state.weight_optimizer.step()
+    if setup.hypergradient.trains:
+        estimation.train_along(setup, state, moment, batch, mixture.detach() - plain)
+    else:
+        torch.autograd.backward(loss)
     state.running["loss"] += value * len(batch.labels)
     state.running["right"] += (logits.argmax(-1) == batch.labels).sum().item()
     state.running["seen"] += len(batch.labels)
@@ -106,15 +118,10 @@ def architecture_step(setup: Setup, state: SearchState) -> None:
     """λ ← Adam(λ, estimated ∇_λ L_val(w*(λ), λ)) on a batch of the validation half."""
     if not setup.composition.updates_architecture(setup.moment(state, "architecture")):
         return
-    # The batches that the weights will see next: in the weights-first order this one is behind.
-    first = state.step + (setup.settings.search.order == "weights_first")
-    train = [setup.batch("train", first + i) for i in range(setup.hypergradient.horizon)]
-    estimate = setup.hypergradient.estimate(
-        setup.problem(state), train, setup.batch("valid", state.step)
-    )
-    for name, gradient in estimate.total.items():
+    for name, gradient in estimation.estimate(setup, state).total.items():
         state.architecture[name].grad = gradient
-    state.architecture_optimizer.step()
+    with estimation.carrying_weights(setup, state):
+        state.architecture_optimizer.step()
     if not all(torch.isfinite(value).all() for value in state.architecture.values()):
         raise DivergedError(f"alpha is not finite in epoch {state.epoch + 1}, step {state.step}")
 

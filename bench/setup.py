@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from bench import estimation
 from bench.composition import Composition
-from bench.data import Halves
+from bench.data import Halves, Images
 from bench.data._batches import Batch, steps_per_epoch, training_batch
 from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
 from bench.settings import Settings
@@ -41,17 +43,30 @@ class Setup:
         """Bilevel steps per epoch: full batches of the training half."""
         return steps_per_epoch(self.data.train, self.settings.search.batch)
 
-    def moment(self, state: SearchState, phase: Phase) -> Moment:
-        """Return the present moment, for hooks."""
+    def moment(self, state: SearchState, phase: Phase, step: int | None = None) -> Moment:
+        """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
+        epochs, epoch = self.settings.search.epochs, state.epoch
+        if step is not None:  # what lies beyond the end is as the last epoch
+            epoch = min(step // self.steps_per_epoch, epochs - 1)
         return Moment(
-            self.seed, state.epoch, state.step, self.settings.search.epochs,
-            self.steps_per_epoch, phase, self.device,
+            self.seed, epoch, state.step if step is None else step, epochs,
+            self.steps_per_epoch, phase, self.device, state.memory,
         )  # fmt: skip
 
     def batch(self, half: str, step: int) -> Batch:
-        """Return the training batch of a half (``train`` or ``valid``) at a step."""
-        images = self.data.train if half == "train" else self.data.valid
-        return training_batch(images, self.settings.search.batch, step, self.seed, half)
+        """Return the batch of an update at a step: ``train`` is the weights', ``valid`` lambda's.
+
+        Each is of its own half unless a variant says otherwise (`Variant.halves`).
+        """
+        half = self.composition.halves.get(half, half)
+        return training_batch(self.images[half], self.settings.search.batch, step, self.seed, half)
+
+    @functools.cached_property
+    def images(self) -> dict[str, Images]:
+        """The images by half: ``train``, ``valid`` and, only where asked for, their ``union``."""
+        halves = {"train": self.data.train, "valid": self.data.valid}
+        wanted = set(self.composition.halves.values())
+        return halves | ({"union": self.data.union()} if "union" in wanted else {})
 
     @torch.no_grad()
     def mixture(self, state: SearchState) -> Tensor:
@@ -85,8 +100,9 @@ class Setup:
         pure
             Leave running statistics untouched.
         """
-        active = self.composition.active(moment) if active is None else active
-        hooks = self.composition.hooks(architecture or state.architecture, moment)
+        architecture = architecture or state.architecture
+        active = self.composition.active(architecture, moment) if active is None else active
+        hooks = self.composition.hooks(architecture, moment)
         arguments = (batch.images, mixture, active, hooks)
         low = self.settings.search.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
@@ -97,23 +113,42 @@ class Setup:
                 logits = functional_call(state.supernet, {**(weights or {}), **buffers}, arguments)
         return logits.float() if low else logits
 
-    def problem(self, state: SearchState) -> Problem:
-        """Return the bilevel problem at this step; its losses are pure functions."""
-        phases = {phase: self.moment(state, phase) for phase in ("weights", "architecture")}
+    def problem(self, state: SearchState, perturbation: Tensor | None = None) -> Problem:
+        """Return the bilevel problem at this step; its losses are pure functions.
 
-        def loss(moment: Moment, weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+        A batch of another step is seen as that step will see it: a look-ahead draws the masks that
+        the search will draw. The learning rate is the present one throughout.
+
+        Parameters
+        ----------
+        perturbation
+            Added to the mixture weights [E, O] of the training loss.
+        """
+
+        def loss(
+            phase: Phase, weights: Tensors, architecture: Tensors, batch: Batch, part: int = 0
+        ) -> Tensor:
+            moment = replace(self.moment(state, phase, batch.step), part=part)
             mixture = self.composition.mixture(architecture, moment)
+            if perturbation is not None and phase == "weights":
+                mixture = mixture + perturbation
             logits = self.logits(
                 state, moment, batch, mixture, weights=weights, architecture=architecture, pure=True
             )
             return F.cross_entropy(logits, batch.labels)
 
         def train_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
-            return loss(phases["weights"], weights, architecture, batch)
+            return torch.stack(
+                [
+                    loss("weights", weights, architecture, batch, part)
+                    for part in range(self.composition.passes)
+                ]
+            ).sum()
 
         def valid_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
-            value = loss(phases["architecture"], weights, architecture, batch)
-            term = self.composition.architecture_loss(architecture, phases["architecture"])
+            value = loss("architecture", weights, architecture, batch)
+            moment = self.moment(state, "architecture", batch.step)
+            term = self.composition.architecture_loss(architecture, moment)
             return value if term is None else value + term
 
         group, own = state.weight_optimizer.param_groups[0], self.settings.search.weights
@@ -167,10 +202,10 @@ def initial_state(setup: Setup) -> SearchState:
     initial: dict[str, Any] = {"alpha": search.architecture.initial * alpha}
     architecture = {
         name: value.clone().to(setup.device).requires_grad_()
-        for name, value in (initial | setup.composition.parameters).items()
+        for name, value in (initial | setup.composition.parameters(setup.seed)).items()
     }
     weights, optimizer = search.weights, search.architecture
-    return SearchState(
+    state = SearchState(
         supernet,
         architecture,
         torch.optim.SGD(
@@ -182,3 +217,5 @@ def initial_state(setup: Setup) -> SearchState:
             weight_decay=optimizer.weight_decay,
         ),
     )  # fmt: skip
+    state.hypergradient = estimation.initial(setup, state)
+    return state

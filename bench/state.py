@@ -30,6 +30,8 @@ class SearchState:
         One record per finished epoch.
     memory
         What variants keep between epochs, by variant.
+    hypergradient
+        What an estimator that is trained in the loop has learned; empty for all others.
     stopped
         Why the search ended early, and the epoch whose cell counts.
     """
@@ -45,6 +47,7 @@ class SearchState:
     )
     history: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    hypergradient: dict[str, Tensor] = field(default_factory=dict)
     stopped: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class SearchState:
             "running": self.running,
             "history": self.history,
             "memory": self.memory,
+            "hypergradient": self.hypergradient,
             "stopped": self.stopped,
         }
 
@@ -70,6 +74,8 @@ class SearchState:
             value.copy_(saved["architecture"][name])
         self.weight_optimizer.load_state_dict(saved["weight_optimizer"])
         self.architecture_optimizer.load_state_dict(saved["architecture_optimizer"])
+        device = self.architecture["alpha"].device
+        self.hypergradient = {n: t.to(device) for n, t in saved["hypergradient"].items()}
         self.step, self.epoch, self.running = saved["step"], saved["epoch"], saved["running"]
         self.history, self.memory, self.stopped = (
             saved["history"],

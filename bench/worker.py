@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,32 +10,45 @@ from types import FrameType
 
 from bench import store
 
-EXIT = {"ok": 0, "interrupted": 130}
+EXIT = {"ok": 0, "interrupted": 130, "disk_full": 75}
+"""Status → exit code; 1 for runs that ended otherwise and have a result that says how."""
 
 
 class StopFlag:
-    """Set by SIGINT, SIGTERM or SIGUSR1 (Slurm's warning): stop after this step."""
+    """Set by SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (Slurm's warning): stop after this step.
+
+    Also set when the process that started this one is gone: nobody would see how it ends.
+    """
 
     def __init__(self) -> None:
-        self.set = False
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGUSR1", None)):
-            if number is not None:
-                signal.signal(number, self._handle)
+        self.set = self.interrupted = False
+        self.parent = os.getppid()
+        for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.set and number == signal.SIGINT:
+        if self.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt  # the second time it is meant at once
         self.set = True
+        self.interrupted |= number == signal.SIGINT
 
     def __call__(self) -> bool:
-        return self.set
+        return self.set or os.getppid() != self.parent
 
 
-def work(folder: str) -> None:
-    """Execute the run whose ``spec.json`` is in ``folder`` and exit with its status."""
+def work(folder: str, environment: dict[str, str] | None = None) -> None:
+    """Execute the run whose ``spec.json`` is in ``folder`` and exit with its status.
+
+    Parameters
+    ----------
+    environment
+        Set before torch looks for devices: which of them this process may see.
+    """
+    flag = StopFlag()
+    os.environ.update(environment or {})
     from bench.execute import execute
 
-    flag = StopFlag()
     path = Path(folder)
     try:
         status = execute(store.read_spec(path), path, flag)

@@ -66,13 +66,11 @@ def loads(text: str, path: Path) -> Document:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise ConfigError(f"{path}:{event.start_mark.line + 1}: aliases are not supported")
+                raise ConfigError(f"{path}:{_line(event)}: aliases are not supported")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise ConfigError(
-                    f"{path}:{event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}"
-                )
+                raise ConfigError(f"{path}:{_line(event)}: nested deeper than {MAX_DEPTH}")
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         data = None if node is None else _construct(path, loader, node, (), lines)
@@ -86,6 +84,12 @@ def loads(text: str, path: Path) -> Document:
         message = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path}:1: not valid YAML: {message}") from None
     return Document(path, data, lines)
+
+
+def _line(event: yaml.Event) -> int:
+    """Return the line of an event, counted from 1."""
+    mark: Any = event.start_mark
+    return int(mark.line) + 1
 
 
 def _construct(

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,9 @@ def variant(summary: Summary, label: str) -> str:
     from bench.registry import did_you_mean
 
     if label not in summary.labels:
-        raise ValueError(f"{summary.root} has no variant {label!r}; {did_you_mean(label, summary.labels)}")
+        raise ValueError(
+            f"{summary.root} has no variant {label!r}; {did_you_mean(label, summary.labels)}"
+        )
     return label
 
 
@@ -106,20 +108,27 @@ def seeds(summary: Summary, label: str) -> set[int]:
 def unlike(left: Summary, of: str, right: Summary, against: str) -> frozenset[str]:
     """Return the metrics that must not be compared, and say why on stderr."""
     refused: frozenset[str] = frozenset()
+
+    def protocol(result: dict[str, Any]) -> str:
+        return str(result.get("protocol") or "")
+
+    def truth(result: dict[str, Any]) -> str:
+        return str((result.get("truth") or {}).get("sha256") or "")
+
     checks = (
-        ("ranking protocols", NEEDS_PROTOCOL, lambda r: r.get("protocol")),
-        ("ground truths", NEEDS_TRUTH, lambda r: (r.get("truth") or {}).get("sha256")),
+        ("ranking protocols", NEEDS_PROTOCOL, protocol),
+        ("ground truths", NEEDS_TRUTH, truth),
     )
     for what, metrics, key in checks:
         ours, theirs = (
-            {key(r) for r in summary.results.values() if r["label"] == label and key(r)}
+            {key(r) for r in summary.results.values() if r["label"] == label} - {""}
             for summary, label in ((left, of), (right, against))
         )
-        if ours | theirs and ours != theirs and ours and theirs:
-            listing = " and ".join(", ".join(str(x)[:12] for x in sorted(s)) for s in (ours, theirs))
+        if ours and theirs and ours != theirs:
+            listing = " and ".join(", ".join(x[:12] for x in sorted(s)) for s in (ours, theirs))
             print(
-                f"warning: {of}: different {what} ({listing}): {', '.join(sorted(metrics))} are not "
-                "comparable and left out",
+                f"warning: {of}: different {what} ({listing}): "
+                f"{', '.join(sorted(metrics))} are not comparable and left out",
                 file=sys.stderr,
             )
             refused |= metrics

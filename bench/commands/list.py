@@ -93,6 +93,11 @@ def show(
                     f"  {field}: {kind} = {default}"
                     + (f"\n      {description}" if description else "")
                 )
+        if member.presets:
+            print("\npresets")
+            for preset, parameters in member.presets.items():
+                said = ", ".join(f"{name}: {value}" for name, value in parameters.items())
+                print(f"  {preset}: {said}")
         for attribute in ("time", "memory", "cost"):
             if value := getattr(member, attribute, ""):
                 print(f"\n{attribute}: {value}")

@@ -19,11 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def report(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="An output folder of `bench run`, or a folder of them.")
+        Path,
+        typer.Argument(metavar="DIR", help="An output folder of `bench run`, or a folder of them."),
     ],
     md: Annotated[bool, typer.Option("--md", help="Also write report.md.")] = False,
     tex: Annotated[bool, typer.Option("--tex", help="Also write report.tex.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Also write variants, runs and history as CSV.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Also write variants, runs and history as CSV.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON instead of tables.")
     ] = False,
@@ -37,7 +40,9 @@ def report(
     alone = (directory / MANIFEST).exists()
     roots = [directory] if alone else ablations(directory)
     if not roots:
-        raise ValueError(f"{directory}: neither it nor a folder in it holds {MANIFEST}; `bench run` writes one")
+        raise ValueError(
+            f"{directory}: neither it nor a folder in it holds {MANIFEST}; `bench run` writes one"
+        )
     entries: list[tuple[Path, Summary | str]] = []
     for root in roots:
         try:

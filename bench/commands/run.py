@@ -25,7 +25,10 @@ OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", help="Only this variant (repeatable).")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: search.epochs=5 (repeatable).")
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a setting, search.epochs=5, or the executor's, slurm.time=60."
+    ),
 ]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
@@ -41,8 +44,9 @@ def resolve(
 ) -> Ablation:
     """Read the ablation as the options ask for it."""
     from bench.config import read_ablation
+    from bench.executors._options import split
 
-    chosen = [*(sets or []), *([f"device={device}"] if device else [])]
+    chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
     return read_ablation(file, profile, chosen, seeds)
 
 
@@ -66,7 +70,7 @@ def run(
     seeds: SeedsOption = None,
     only: OnlyOption = None,
     executor: Annotated[
-        str, typer.Option("--executor", help="inline, processes, ...")
+        str, typer.Option("--executor", help="inline, processes or slurm.")
     ] = "processes",
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.")
@@ -77,30 +81,59 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
-    from bench import cli, registry
     from bench.campaign import Campaign
+    from bench.executors._options import make
     from bench.plan import default_output, plan
     from bench.progress import Watch
+    from bench.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
+    chosen = make(executor, jobs, sets or [])
     specs = plan(ablation, only or ())
     for spec in {spec.settings.data: spec for spec in specs}.values():
         spec.settings.data.load()  # missing images or truth are said before anything starts
     for truth in {spec.settings.truth for spec in specs if spec.settings.truth}:
         truth.load()
-    root = output or default_output(ablation)
+    root = output or inside_project(default_output(ablation))
     campaign = Campaign(root, specs)
-    choice = {"name": executor} | ({"jobs": jobs} if jobs is not None else {})
-    with Watch(campaign) as watch:
-        campaign.run(registry.parse("executors", choice), watch, force=force)
-    write_manifest(ablation, campaign, root)
-    finish(root, campaign, as_json)
-    failed = sum(status != "ok" for status in campaign.ended.values())
+    try:
+        write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
+        with Watch(campaign) as watch:
+            campaign.run(chosen, watch, force=force)
+        if not campaign.full:
+            finish(root, campaign, as_json)
+    except KeyboardInterrupt:
+        campaign.interrupted = True
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        campaign.full = True
+    raise typer.Exit(ended(campaign))
+
+
+def inside_project(path: Path) -> Path:
+    """Return a path that was not named by the user; refuse it where a link leads out of here."""
+    if not path.resolve().is_relative_to(Path.cwd().resolve()):
+        raise ValueError(f"{path} leads to {path.resolve()}, out of here; name it with --output")
+    return path
+
+
+def ended(campaign: Campaign) -> int:
+    """Say how to go on where something is left to do; return the exit code."""
+    from bench import cli
+
+    if campaign.full:
+        print(
+            f"error: no space left in {campaign.root}; finished runs and checkpoints are kept; "
+            f"make room and resume with: {command()}",
+            file=sys.stderr,
+        )
+        return cli.FAILED
     if campaign.interrupted:
         print(f"interrupted; resume with: {command()}", file=sys.stderr)
-        raise typer.Exit(cli.INTERRUPTED)
-    raise typer.Exit(cli.FAILED if failed else cli.OK)
+        return cli.INTERRUPTED
+    return cli.FAILED if any(s != "ok" for s in campaign.ended.values()) else cli.OK
 
 
 def command() -> str:
@@ -111,7 +144,11 @@ def command() -> str:
 def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
     """Keep what was asked beside the runs, so that a report needs the folder alone."""
     from bench import registry, store
+    from bench.plan import plan
 
+    # With --only or fewer seeds, what was run before of the same plan stays on the page.
+    everything = [spec.folder for spec in plan(ablation)]
+    kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
     store.write_json(
         root / "ablation.json",
         {
@@ -129,7 +166,7 @@ def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
                 }
                 for arm in ablation.arms
             ],
-            "runs": [spec.folder for spec in campaign.specs],
+            "runs": list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)])),
         },
     )
 

@@ -72,6 +72,12 @@ class Halves:
     train: Images
     valid: Images
 
+    def union(self) -> Images:
+        """Return the images of both halves as one set."""
+        parts = (self.train, self.valid)
+        pixels, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("pixels", "labels"))
+        return replace(self.train, pixels=pixels, labels=labels)
+
     def to(self, device: torch.device) -> Self:
         """Return both halves on a device."""
         return replace(self, train=self.train.to(device), valid=self.valid.to(device))

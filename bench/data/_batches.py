@@ -14,10 +14,11 @@ from bench.streams import generator
 
 @dataclass(frozen=True)
 class Batch:
-    """Normalised images [B, C, H, W] and labels [B]."""
+    """Normalised images [B, C, H, W] and labels [B]; ``step``: when training sees them, if it does."""
 
     images: Tensor
     labels: Tensor
+    step: int | None = None
 
 
 def steps_per_epoch(images: Images, batch: int) -> int:
@@ -76,7 +77,7 @@ def training_batch(images: Images, batch: int, step: int, seed: int, half: str) 
     if images.crop or images.flip:
         draws = generator(device, seed, "augment", half, step)
         pixels = augment(pixels, images.crop, images.flip, draws)
-    return Batch(normalise(images, pixels), images.labels[rows])
+    return Batch(normalise(images, pixels), images.labels[rows], step)
 
 
 def plain_batches(images: Images, batch: int, limit: int | None = None) -> list[Batch]:

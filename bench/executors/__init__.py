@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,12 +36,24 @@ class Executor(Member):
     def poll(self) -> dict[Path, str]:
         """Do what is due and return the folders that ended since the last call, with the status.
 
-        A run that died without a result has the status ``killed``.
+        A run that died without a result has the status ``killed`` and is started again by the
+        campaign; one that somebody took out of a queue is ``cancelled`` and is not.
         """
 
     @abstractmethod
     def cancel(self) -> None:
-        """Ask running jobs to stop after their step, and forget the waiting ones."""
+        """Ask running jobs to stop after their step, and forget the waiting ones.
+
+        Called from a signal handler: sets what the next `poll` acts on, and changes nothing else.
+        """
+
+    def kill(self) -> None:
+        """End running jobs at once; what they did since their last checkpoint is lost."""
+        self.cancel()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is worth to `poll` again, at most so long."""
+        time.sleep(seconds)
 
     @property
     @abstractmethod

@@ -25,17 +25,16 @@ class Inline(Executor):
         """Run the next job to its end."""
         from bench.execute import execute
 
-        if not self._waiting:
+        if not self.active:
             return {}
         job = self._waiting.popleft()
         return {job.folder: execute(job.spec, job.folder, lambda: self._stop)}
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""
-        self._waiting.clear()
         self._stop = True
 
     @property
     def active(self) -> int:
         """See `Executor.active`."""
-        return len(self._waiting)
+        return 0 if self._stop else len(self._waiting)

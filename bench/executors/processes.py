@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from pydantic import Field, PrivateAttr
 
 from bench import store
 from bench.executors import Executor, Job
-from bench.worker import work
+from bench.worker import EXIT, work
+
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+STATUS = {code: status for status, code in EXIT.items() if code}
 
 
 def cores() -> int:
@@ -23,73 +28,147 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def visible_gpus() -> list[str]:
+    """Return what ``CUDA_VISIBLE_DEVICES`` may name here, without starting CUDA."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device for device in named.split(",") if device]
+    import torch
+
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
 class Processes(Executor):
     """Runs ``jobs`` local processes side by side; a run that is killed takes no other along.
 
     Each run has a process of its own, forked from a server that has imported torch already. It
     uses the threads that its settings name, so that results do not depend on how many run at once;
-    the default number of processes is the cores divided by those threads.
+    the default number of processes is the cores divided by those threads. Runs on CUDA see one
+    device each, the least loaded, and ``slots_per_gpu`` of them share it.
     """
 
     jobs: int | None = Field(None, ge=1, description="processes at a time; default: as cores allow")
+    slots_per_gpu: int = Field(1, ge=1, description="runs that share one GPU")
+    gpus: tuple[str, ...] | None = Field(None, description="CUDA devices; default: all visible")
 
     _waiting: deque[Job] = PrivateAttr(default_factory=deque)
-    _running: dict[Path, BaseProcess] = PrivateAttr(default_factory=dict)
+    _running: dict[Path, tuple[BaseProcess, str | None]] = PrivateAttr(default_factory=dict)
+    _refused: dict[Path, str] = PrivateAttr(default_factory=dict)
+    _stop: bool = PrivateAttr(default=False)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         self._waiting.extend(jobs)
         self._start()
 
-    def _slots(self) -> int:
+    def _slots(self, job: Job) -> int:
         if self.jobs is not None:
             return self.jobs
-        threads = max((job.spec.settings.threads for job in self._waiting), default=1)
-        return max(1, cores() // threads)
+        return max(1, cores() // job.spec.settings.threads)
+
+    def _device(self, job: Job) -> tuple[bool, str | None]:
+        """Return whether the job may start now, and the GPU that it gets (None: it needs none)."""
+        if job.spec.settings.device != "cuda":
+            return len(self._running) < self._slots(job), None
+        devices = list(self.gpus) if self.gpus is not None else visible_gpus()
+        if not devices:
+            raise ValueError("no CUDA device is visible; use --device cpu")
+        taken = Counter(gpu for _, gpu in self._running.values())
+        device = min(devices, key=lambda gpu: taken[gpu])
+        limit = self.jobs or len(devices) * self.slots_per_gpu
+        return taken[device] < self.slots_per_gpu and len(self._running) < limit, device
 
     def _start(self) -> None:
-        method = (
-            "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        )
-        context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            context.set_forkserver_preload(["bench.execute", "bench.truth.analog", "pandas"])
-        while self._waiting and len(self._running) < self._slots():
+        while self._waiting and not self._stop:
+            free, device = self._device(self._waiting[0])
+            if not free:
+                return
             job = self._waiting.popleft()
-            store.write_json(job.folder / store.SPEC, job.spec.model_dump(mode="json"))
-            process = context.Process(target=work, args=(str(job.folder),), daemon=True)
+            try:
+                store.write_spec(job.folder, job.spec)
+            except OSError as error:
+                if error.errno not in store.FULL:
+                    raise
+                self._refused[job.folder] = "disk_full"
+                continue
+            self._running[job.folder] = (self._spawn(job, device), device)
+
+    def _spawn(self, job: Job, device: str | None) -> BaseProcess:
+        environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        process: BaseProcess = context().Process(
+            target=work, args=(str(job.folder), environment), daemon=True
+        )
+        with pinned(job.spec.settings.threads):
             process.start()
-            self._running[job.folder] = process
+        return process
 
     def poll(self) -> dict[Path, str]:
         """See `Executor.poll`."""
+        if self._stop:  # again each time: one may have been about to start when it was asked for
+            self._signal(signal.SIGTERM)
         ended: dict[Path, str] = {}
-        for folder, process in list(self._running.items()):
+        for folder, (process, _) in list(self._running.items()):
             process.join(timeout=0)
             if process.exitcode is None:
                 continue
             del self._running[folder]
             result = store.read_result(folder)
-            if process.exitcode == 130:
-                ended[folder] = "interrupted"
+            if process.exitcode in STATUS:
+                ended[folder] = STATUS[process.exitcode]
             elif process.exitcode in (0, 1) and result is not None:
                 ended[folder] = str(result["status"])
             else:
                 ended[folder] = "killed"
         self._start()
+        ended |= self._refused
+        self._refused.clear()
         return ended
+
+    def wait(self, seconds: float) -> None:
+        """See `Executor.wait`."""
+        wait([process.sentinel for process, _ in self._running.values()], timeout=seconds)
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""
-        self._waiting.clear()
-        for process in self._running.values():
+        self._stop = True
+
+    def kill(self) -> None:
+        """See `Executor.kill`."""
+        self._stop = True
+        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def _signal(self, number: int) -> None:
+        for process, _ in self._running.values():
             if process.pid is not None:
-                try:
-                    os.kill(process.pid, signal.SIGTERM)
-                except ProcessLookupError:
-                    continue
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
 
     @property
     def active(self) -> int:
         """See `Executor.active`."""
-        return len(self._waiting) + len(self._running)
+        waiting = 0 if self._stop else len(self._waiting)
+        return waiting + len(self._running) + len(self._refused)
+
+
+def context() -> Any:
+    """Return how processes are started: from a server that has imported what a run needs."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["bench.execute", "bench.truth.analog", "pandas"])
+    return server
+
+
+@contextlib.contextmanager
+def pinned(number: int) -> Iterator[None]:
+    """Tell the libraries that a new process imports how many threads to start, then forget it."""
+    before = {name: os.environ.get(name) for name in POOLS}
+    os.environ.update(dict.fromkeys(POOLS, str(number)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -101,6 +101,11 @@ class Hypergradient(Member):
         """How many training batches the estimator asks for (0: none)."""
         return 0
 
+    @property
+    def trains(self) -> bool:
+        """Whether the loop trains it along with the weights; see `Trained`."""
+        return False
+
     @abstractmethod
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """Estimate the gradient of the validation loss in the architecture parameters.
@@ -114,3 +119,41 @@ class Hypergradient(Member):
         valid
             One validation batch.
         """
+
+
+class Trained(Hypergradient):
+    """An estimator that can also be trained along with the weights, as a part of the search.
+
+    The loop keeps what it has learned (`SearchState.hypergradient`, checkpointed like all else);
+    the methods are pure, so that a resumed search goes on bit-identically. `estimate` stays what
+    it is for every estimator: from nothing, whatever ``in_loop`` says.
+    """
+
+    in_loop: bool = False
+    """Train it in the search's own weight steps and keep it from one step to the next."""
+
+    @property
+    def trains(self) -> bool:
+        """As ``in_loop`` says."""
+        return self.in_loop
+
+    @abstractmethod
+    def initial_state(self, problem: Problem) -> Tensors:
+        """Return what is known before the first step, as named tensors."""
+
+    @abstractmethod
+    def train_step(
+        self, problem: Problem, state: Tensors, batch: Any, step: int
+    ) -> tuple[Tensors, Tensors]:
+        """Return the gradient that the weights are to descend, and the new state.
+
+        Weights that the training loss does not reach are absent from the gradient.
+        """
+
+    @abstractmethod
+    def estimate_with(self, problem: Problem, state: Tensors, valid: Any) -> Estimate:
+        """Estimate the architecture gradient from what has been learned."""
+
+    @abstractmethod
+    def absorb(self, weights: Tensors, state: Tensors, moved: Tensors) -> Tensors:
+        """Return the weights to go on with once λ has moved by ``moved``."""

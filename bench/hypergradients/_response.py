@@ -16,16 +16,26 @@ import torch
 from torch import Tensor
 
 from bench.hypergradients import Tensors
+from bench.streams import generator
 
 
-def initial(weights: Tensors, columns: int) -> Tensors:
-    """Return the response that is zero everywhere: R = 0, U = w (so R is a relative gain)."""
+def initial(weights: Tensors, columns: int, seed: int | None = None) -> Tensors:
+    """Return the response that is zero everywhere: R = 0, with U = w, or random from a seed.
+
+    Rows of a random U are as long as those of w, so that R is a relative gain either way.
+    """
     response: Tensors = {}
     for name, weight in weights.items():
         rows = weight.shape[0] if weight.dim() else 1
         response[f"rows.{name}"] = weight.new_zeros((columns, rows))
         if weight.dim() > 1:
-            response[f"base.{name}"] = weight.detach().clone()
+            base = weight.detach().clone()
+            if seed is not None:
+                draws = generator("cpu", seed, "response", name)
+                random = torch.randn(weight.shape, generator=draws, dtype=torch.float64).to(base)
+                lengths = base.flatten(1).norm(dim=1) / random.flatten(1).norm(dim=1)
+                base = _per_row(lengths, random) * random
+            response[f"base.{name}"] = base
     return response
 
 
@@ -75,8 +85,8 @@ def direction(seed: int, counter: int, columns: int) -> Tensor:
     Always made on the CPU in float64, so that all devices see the same.
     """
     sweep, row = divmod(counter, columns)
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + sweep) % 2**63)
-    square = torch.randn((columns, columns), generator=generator, dtype=torch.float64)
+    draws = torch.Generator().manual_seed((seed * 1_000_003 + sweep) % 2**63)
+    square = torch.randn((columns, columns), generator=draws, dtype=torch.float64)
     rotation: Tensor = torch.linalg.qr(square)[0]
     return rotation[row] * math.sqrt(columns)
 

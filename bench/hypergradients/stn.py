@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
-from bench.hypergradients import Estimate, Hypergradient, Problem, Tensors
+from bench.hypergradients import Estimate, Problem, Tensors, Trained
 from bench.hypergradients import _response as response
 from bench.hypergradients._autodiff import add, finite, leaves, validation
 from bench.hypergradients._inner import check_batches, step_gradient
 
 
-class Stn(Hypergradient):
+class Stn(Trained):
     """∂_λL_val + (dŵ/dλ)ᵀ v with the fitted response ŵ(λ + δ) = w + (Rδ) ⊙_row U, v = ∂_w L_val.
 
     (R, U) minimise E_δ L_train(ŵ(λ + δ), λ + δ) + wd/2·‖ŵ‖² over perturbations δ of length
@@ -29,19 +29,25 @@ class Stn(Hypergradient):
 
     Two ways to use it:
 
-    * **Pure** (`estimate`): (R, U) start at (0, w) and are fitted for T batches at fixed weights,
-      ``pairs`` descents each. Directions that T·pairs < A leaves unseen have response zero.
-    * **In the loop** (`initial_state`, `train_step`, `estimate_with`): the response lives as long
-      as the search and is trained with the weights; `train_step` also returns the gradient of
-      the perturbed loss in w, which the loop feeds to its weight optimiser in place of the plain
-      one; `absorb` moves the weights along when λ has moved. That is MacKay et al.'s training,
-      at 2 F a step.
+    * **Pure** (`estimate`): R starts at 0, U as ``base`` says, and they are fitted for T batches at
+      fixed weights, ``pairs`` descents each. Directions that T·pairs < A leaves unseen have
+      response zero.
+    * **In the loop** (``in_loop``): the response lives as long as the search and is trained with
+      the weights; `train_step` also returns the gradient of the perturbed loss in w, which the
+      loop feeds to its weight optimiser in place of the plain one; `absorb` moves the weights
+      along when λ has moved. That is MacKay et al.'s training; with ``pairs`` = 1 it makes a step
+      at 2 F for the weights and 1 F for λ.
 
     Differences to MacKay et al. 2019, in both modes: the response is centred at the present λ
     (theirs is at λ = 0, which `absorb` makes up for); perturbations are antithetic, of fixed length
     and the same for the whole batch (theirs Gaussian, one per example); ``scale`` is fixed (theirs
-    is learned with an entropy bonus); (R, U) descend with plain SGD. Their U starts at random, here
-    at w. In pure mode, w itself is not trained on perturbed λ.
+    is learned with an entropy bonus); (R, U) descend with plain SGD. In pure mode, w itself is not
+    trained on perturbed λ.
+
+    **U starts at random**, as theirs. From U = w the response would stay almost zero on a supernet:
+    a filter before a batch norm without affine parameters can be scaled without effect, so that the
+    training gradient is orthogonal to w and the slope for R, their inner product, is nothing. A
+    random U catches about one over a row's length of the one-step response until it is trained.
 
     Cost: 2·T·pairs + 1 F pure; U is P, R is A numbers for every row. K has no meaning: T·pairs/A
     counts what K counts in `neumann`.
@@ -53,7 +59,7 @@ class Stn(Hypergradient):
         "MacKay et al. 2019, Self-Tuning Networks: Bilevel Optimization of Hyperparameters using "
         "Structured Best-Response Functions, arXiv:1903.03088"
     )
-    time: ClassVar[str] = "(2 T pairs + 1) F; in the loop 2 F per weight step"
+    time: ClassVar[str] = "(2 T pairs + 1) F; in the loop 1 F, and 2 pairs F per weight step"
     memory: ClassVar[str] = "2 P + A numbers per row of a weight"
 
     T: Annotated[int, Field(ge=1)] = 5
@@ -64,8 +70,10 @@ class Stn(Hypergradient):
     """Root mean square of a perturbation, in units of λ."""
     lr: Annotated[float, Field(gt=0)] | None = None
     """The response's learning rate; None: the inner learning rate."""
+    base: Literal["random", "weights"] = "random"
+    """Where U starts; its rows are as long as those of the weights in either case."""
     seed: int = 0
-    """Of the perturbations; the global generator is not touched."""
+    """Of the perturbations and of U; the global generator is not touched."""
 
     @property
     def horizon(self) -> int:
@@ -86,7 +94,8 @@ class Stn(Hypergradient):
 
     def initial_state(self, problem: Problem) -> Tensors:
         """Return the response of an untrained network: zero, as named tensors to checkpoint."""
-        return response.initial(problem.weights, _columns(problem))
+        seed = self.seed if self.base == "random" else None
+        return response.initial(problem.weights, _columns(problem), seed)
 
     def train_step(
         self, problem: Problem, state: Tensors, batch: Any, step: int

@@ -380,7 +380,8 @@ def panel(
     undefined = why_undefined(x, y)
     special = {
         "tau_parameters": no_parameters,
-        "noise_ceiling": "no truth per training seed given" if truth_by_seed is None
+        "noise_ceiling": "no truth per training seed given"
+        if truth_by_seed is None
         else "fewer than two training seeds, or too little in common",
         "tau_interval": undefined or f"undefined on too many resamples of {x.size} architectures",
         "tau_top10pct": undefined or "too few, or only ties, among the top 10 %",

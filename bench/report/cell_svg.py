@@ -8,12 +8,12 @@ from html import escape
 from bench.report.metrics import SHORT
 from bench.report.svg import operation_colours
 
-WIDTH, HEIGHT, RADIUS = 300, 168, 11
-MIDDLE = 88
+WIDTH, HEIGHT, RADIUS = 300, 170, 11
+MIDDLE = 96
 
 
 def parse(cell: str) -> list[tuple[int, int, str]] | None:
-    """Read ``|op~0|+|op~0|op~1|`` as edges (from, to, operation); None where it is anything else."""
+    """Read ``|op~0|+|op~0|op~1|`` as edges (from, to, operation); None where it is not."""
     edges = []
     try:
         for target, node in enumerate(cell.split("+"), start=1):
@@ -43,7 +43,9 @@ def draw(cell: str, operations: Sequence[str]) -> str:
         nothing = operation == "none"
         dash = ' stroke-dasharray="3 4" opacity=".55"' if nothing else ""
         width = 1.3 if nothing else 2.6
-        lines.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>')
+        lines.append(
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>'
+        )
         name = escape(SHORT.get(operation, operation))
         faint = ' opacity=".75"' if nothing else ""
         labels.append(f'<text x="{at[0]:.0f}" y="{at[1]:.0f}" fill="{colour}"{faint}>{name}</text>')
@@ -53,8 +55,9 @@ def draw(cell: str, operations: Sequence[str]) -> str:
         for position, name in zip(x, ["in", *map(str, range(1, nodes - 1)), "out"], strict=True)
     ]
     return (
-        f'<svg class="cell" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(cell)}"><title>{escape(cell)}</title>{"".join(lines + circles + labels)}</svg>'
+        f'<svg class="cell" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'role="img" aria-label="{escape(cell)}"><title>{escape(cell)}</title>'
+        f"{''.join(lines + circles + labels)}</svg>"
     )
 
 
@@ -71,5 +74,6 @@ def _arc(x0: float, x1: float, source: int, target: int) -> tuple[str, tuple[flo
     height = up * (48 if span == 2 else 78)
     bend = MIDDLE + height * 4 / 3
     shift = (x1 - x0) * 0.18
-    path = f"M{x0:.0f} {MIDDLE}C{x0 + shift:.0f} {bend:.0f} {x1 - shift:.0f} {bend:.0f} {x1:.0f} {MIDDLE}"
+    left, right = f"{x0 + shift:.0f} {bend:.0f}", f"{x1 - shift:.0f} {bend:.0f}"
+    path = f"M{x0:.0f} {MIDDLE}C{left} {right} {x1:.0f} {MIDDLE}"
     return path, ((x0 + x1) / 2, MIDDLE + height + (-4 if up < 0 else 12))

@@ -20,6 +20,11 @@ TRAJECTORIES = {
     "skip_count": "skip connections in the argmax cell",
     "true_accuracy": "true accuracy of the argmax cell (%)",
     "valid_accuracy": "supernet validation accuracy (%)",
+    "weight_free_share": "weight-free share of the argmax cell",
+    "alpha_entropy": "entropy of the mixture (nats)",
+    "valid_loss": "supernet validation loss",
+    "train_accuracy": "training accuracy (%)",
+    "train_loss": "training loss",
 }
 """In this order at the top; every other reading of an instrument follows under its own name."""
 SMALL_SHARE = "p_"
@@ -40,7 +45,9 @@ def trajectories(summary: Summary) -> Iterator[Drawing]:
     """Draw each reading per epoch, a thin line per seed and a bold one for their mean."""
     history = summary.history
     found = [str(name) for name in history["metric"].unique()]
-    others = [name for name in found if name not in TRAJECTORIES and not name.startswith(SMALL_SHARE)]
+    others = [
+        name for name in found if name not in TRAJECTORIES and not name.startswith(SMALL_SHARE)
+    ]
     for name in [*(name for name in TRAJECTORIES if name in found), *others]:
         title = TRAJECTORIES.get(name, name.replace("_", " "))
         yield _trajectory(summary, history[history["metric"] == name], name, title)
@@ -53,7 +60,7 @@ def _trajectory(summary: Summary, rows: pd.DataFrame, name: str, title: str) -> 
     for i, label in enumerate(summary.labels):
         mine = rows[rows["label"] == label]
         for k, (seed, run) in enumerate(mine.groupby("seed")):
-            # Whole numbers lie on top of each other: seeds are moved apart by less than they differ.
+            # Whole numbers lie on top of each other: move seeds apart by less than they differ.
             shift = 0.04 * (i - len(summary.labels) / 2) + 0.02 * k if name == "skip_count" else 0.0
             x, y = run["epoch"].to_numpy(), run["value"].to_numpy() + shift
             axes.plot(x, y, color=colours[label], lw=0.8, alpha=0.55, gid=f"{svg.layer(i)}{seed}")
@@ -84,7 +91,9 @@ def _mark_end(
         axes.plot(x[-1:], y[-1:], "x", color="#d1242f", ms=6, mew=1.6, gid=gid)
     elif isinstance(stop, int | float) and stop in x:
         at = list(x).index(stop)
-        axes.plot(x[at : at + 1], y[at : at + 1], "|", color=svg.FOREGROUND, ms=11, mew=1.4, gid=gid)
+        axes.plot(
+            x[at : at + 1], y[at : at + 1], "|", color=svg.FOREGROUND, ms=11, mew=1.4, gid=gid
+        )
 
 
 def _references(axes: Axes, summary: Summary) -> None:
@@ -97,9 +106,8 @@ def _references(axes: Axes, summary: Summary) -> None:
         if isinstance(level, int | float):
             axes.axhline(level, color=svg.FOREGROUND, lw=0.8, ls=(0, (4, 3)), alpha=0.6)
             axes.annotate(
-                f"{text} {number(level, 1)}", (1, level), xycoords=axes.get_yaxis_transform(), ha="right",
-                va="bottom" if key == "best" else "top", fontsize=8, alpha=0.8, xytext=(0, 1 if key == "best" else -2),
-                textcoords="offset points",
+                f"{text}\n{number(level, 1)}", (1.02, level), xycoords=axes.get_yaxis_transform(),
+                va="center", fontsize=8, alpha=0.8, annotation_clip=False,
             )  # fmt: skip
 
 
@@ -130,7 +138,7 @@ def shares(summary: Summary) -> Iterator[Drawing]:
         axes.set_ylim(low, high)
         _epochs(axes)
         _name_ends(axes, mine, operations)
-        axes.set_title(label)
+        axes.set_title(svg.shortened(label, 48))
         title = f"mean mixture share per operation, {label}"
         yield Drawing(f"shares-{i}", title, svg.to_svg(figure, f"s{i}", title))
 
@@ -195,21 +203,20 @@ def rankings(summary: Summary) -> Iterator[Drawing]:
         figure = svg.figure()
         axes = figure.subplots()
         count = sum(map(len, scores.values()))
-        for k, (seed, frame) in enumerate(scores.items()):
+        for k, frame in enumerate(scores.values()):
             sns.scatterplot(
                 x=frame["accuracy"], y=frame["truth"], ax=axes, color=colours[label], linewidth=0,
                 s=9 if count > MANY else 15, alpha=0.3 if count > MANY else 0.55,
-                marker=svg.MARKERS[k % len(svg.MARKERS)], rasterized=count > MANY, label=f"seed {seed}",
+                marker=svg.MARKERS[k % len(svg.MARKERS)], rasterized=count > MANY,
             )  # fmt: skip
-        row = summary.variants.set_index("label").loc[label]
+        row = next(row for _, row in summary.variants.iterrows() if row["label"] == label)
         tau = interval(row, "tau")
         axes.set_title(
-            f"{label}\nτ {number(tau.estimate, 2)}{bounds(tau, 2, ' [{}, {}]')}"
+            f"{svg.shortened(label, 48)}\nτ {number(tau.estimate, 2)}{bounds(tau, 2, ' [{}, {}]')}"
             f" · parameter count alone {number(row['tau_parameters'], 2)}"
         )
         axes.set(xlabel="supernet's accuracy of the sub-network (%)", ylabel="true accuracy (%)")
         _by_error(axes)
-        axes.legend(loc="lower right", handletextpad=0.1, borderaxespad=0.2).set_visible(len(scores) < 7)
         title = f"supernet score against true accuracy, {label}"
         yield Drawing(f"ranking-{i}", title, svg.to_svg(figure, f"r{i}", title))
 
@@ -220,7 +227,7 @@ def _by_error(axes: Axes) -> None:
     axes.set_yscale("function", functions=(
         lambda y: -np.log(np.maximum(101.0 - y, 1e-9)), lambda z: 101.0 - np.exp(-z),
     ))  # fmt: skip
-    axes.set_ylim(max(low, 0.0), min(high, 100.0))
+    axes.set_ylim(max(low - 2, 0.0), min(high, 100.0))
     ticks = [t for t in (10, 30, 50, 60, 70, 80, 85, 90, 92, 94, 96, 98) if low <= t <= high]
     axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.yaxis.set_minor_locator(NullLocator())
@@ -235,17 +242,17 @@ def differences(summary: Summary) -> Drawing | None:
     table = summary.variants.set_index("label")
     if not labels or not (table.loc[labels, "pairs"] > 0).any():
         return None
-    figure = svg.figure(5.6, 0.75 + 0.42 * len(labels))
+    figure = svg.figure(4.3, 0.7 + 0.4 * len(labels))
     axes = figure.subplots()
     _forest(axes, summary, labels)
     axes.axvline(0, color=svg.FOREGROUND, lw=1)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [svg.shortened(label) for label in labels])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     axes.tick_params(axis="y", length=0)
     unit = f" ({said.unit})" if said.unit else ""
-    axes.set_xlabel(f"{said.title} minus that of {contrast['against']}{unit}")
+    axes.set_xlabel(f"{said.title} minus that of {svg.shortened(contrast['against'])}{unit}")
     title = f"paired differences in {said.title} against {contrast['against']}"
     return Drawing("differences", title, svg.to_svg(figure, "d", title))
 
@@ -262,11 +269,13 @@ def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
         offsets = np.linspace(-0.16, 0.16, len(result.seeds)) if len(result.seeds) > 1 else [0.0]
         for k, (value, offset) in enumerate(zip(result.differences, offsets, strict=False)):
             axes.plot(
-                value, y + 0.0 + offset, markers[label], color=colours[label], ms=4, alpha=0.55, mew=0,
+                value, y + offset, markers[label], color=colours[label], ms=4, alpha=0.55, mew=0,
                 gid=f"{gid}{k}",
             )  # fmt: skip
         effect = result.difference
-        axes.plot([effect.low, effect.high], [y, y], color=colours[label], lw=2.4, gid=f"{gid}interval")
+        axes.plot(
+            [effect.low, effect.high], [y, y], color=colours[label], lw=2.4, gid=f"{gid}interval"
+        )
         axes.plot(effect.estimate, y, markers[label], color=colours[label], ms=8, gid=f"{gid}mean")
 
 

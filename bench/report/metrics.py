@@ -56,8 +56,8 @@ class Metric:
 
 
 def _m(
-    name: str, title: str, short: str, unit: str, digits: int, better: Literal["lower", "higher", ""],
-    meaning: str,
+    name: str, title: str, short: str, unit: str, digits: int,
+    better: Literal["lower", "higher", ""], meaning: str,
 ) -> tuple[str, Metric]:  # fmt: skip
     return name, Metric(name, title, short, unit, digits, better, meaning)
 
@@ -104,11 +104,15 @@ def number(value: float | None, digits: int, signed: bool = False) -> str:
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
 
 
-def bounds(interval: Interval, digits: int, template: str = "[{}, {}]", signed: bool = False) -> str:
+def bounds(
+    interval: Interval, digits: int, template: str = "[{}, {}]", signed: bool = False
+) -> str:
     """Write the bounds of an interval; empty where they are not defined."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return ""
-    return template.format(number(interval.low, digits, signed), number(interval.high, digits, signed))
+    return template.format(
+        number(interval.low, digits, signed), number(interval.high, digits, signed)
+    )
 
 
 def p_text(p: float) -> str:
@@ -129,7 +133,9 @@ def duration(seconds: float) -> str:
 
 def listed(words: Sequence[str]) -> str:
     """Join words as in a sentence: a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    return (
+        words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    )
 
 
 def plural(count: int, word: str) -> str:

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bench.checkpoint import write_atomically
 from bench.report import svg
 from bench.report.cell_svg import draw
 from bench.report.figures import figures
-from bench.report.metrics import METRICS, bounds, listed, metric, number, plural
+from bench.report.metrics import METRICS, MISSING, SHORT, bounds, listed, metric, number, plural
 from bench.report.summary import MANIFEST, Summary
-from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
+from bench.report.table import as_csv, cells, headings, interval, short_cell, sort_keys, value
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
@@ -48,25 +48,32 @@ def render(summary: Summary) -> str:
         section: [(item.name, item.title, Markup(item.image)) for item in items]
         for section, items in figures(summary).items()
     }
-    return environment().get_template("page.html").render(
-        policy=POLICY,
-        manifest=summary.manifest,
-        verdict=summary.verdict,
-        banners=banners(summary),
-        facts=facts(summary),
-        legend=legend(summary),
-        headings=headings(summary),
-        variants=[
-            (label, zip(estimates, limits, keys, strict=True))
-            for (label, estimates, limits), keys in zip(cells(summary), sort_keys(summary), strict=True)
-        ],
-        run_headings=[metric(name).short for name in RUN_COLUMNS],
-        runs=runs(summary),
-        figures=drawn,
-        cells=derived(summary),
-        meanings=meanings(summary),
-        provenance=provenance(summary),
-        downloads=downloads(summary),
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            policy=POLICY,
+            manifest=summary.manifest,
+            verdict=summary.verdict,
+            banners=banners(summary),
+            facts=facts(summary),
+            legend=legend(summary),
+            headings=headings(summary),
+            variants=[
+                (label, zip(estimates, limits, keys, strict=True))
+                for (label, estimates, limits), keys in zip(
+                    cells(summary), sort_keys(summary), strict=True
+                )
+            ],
+            run_headings=[metric(name).short for name in RUN_COLUMNS],
+            runs=runs(summary),
+            figures=drawn,
+            operations=operations(summary),
+            cells=derived(summary),
+            meanings=meanings(summary),
+            provenance=provenance(summary),
+            downloads=downloads(summary),
+        )
     )
 
 
@@ -81,6 +88,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(source), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    made.filters["breakable"] = lambda text: Markup(str(escape(text)).replace("_", "_<wbr>"))
     made.globals["inline"] = lambda name: Markup(source(name))
     return made
 
@@ -91,19 +99,18 @@ def banners(summary: Summary) -> list[str]:
     for searched, truth in sorted(contexts(summary)):
         if searched != truth:
             found.append(
-                f"Searched on {searched}, judged by {truth}: true accuracy, regret and τ come from another "
-                "data set than the search saw. Read them as transfer, not as the quality of this search."
+                f"Searched on {searched}, judged by {truth}: true accuracy, regret and τ come from "
+                "another data set than the search saw. Read them as transfer, not as the quality "
+                "of this search."
             )
     protocols = summary.runs.get("protocol")
     if protocols is not None and (hashes := protocols.dropna().unique()).size > 1:
         found.append(
-            f"The runs were ranked by {len(hashes)} different protocols ({', '.join(map(str, hashes))}): "
-            "their τ are not comparable."
+            f"The runs were ranked by {len(hashes)} different protocols "
+            f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
     if summary.foreign:
-        found.append(
-            f"{plural(summary.foreign, 'run folder')} here belong to other settings and are left out."
-        )
+        found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found
 
 
@@ -141,6 +148,15 @@ def legend(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
+def operations(summary: Summary) -> list[tuple[str, str]]:
+    """Return the operations of the spaces searched here and their colours."""
+    found: dict[str, str] = {}
+    for label in summary.labels:
+        names = summary.space(label)
+        found |= svg.operation_colours(names[1]) if names else {}
+    return [(SHORT.get(name, name), colour) for name, colour in found.items()]
+
+
 def runs(summary: Summary) -> list[dict[str, Any]]:
     """Return one row per planned run, those without a result included."""
     rows = []
@@ -154,6 +170,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
                 "label": label, "index": summary.labels.index(label), "seed": row["seed"],
                 "status": str(row["status"]).replace("_", " "), "ok": row["status"] == "ok",
                 "error": row["error"], "numbers": texts,
+                "short": short_cell(row.get("cell")),
                 "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
                 "collapsed": row.get("collapsed") == 1,
             })  # fmt: skip
@@ -176,6 +193,7 @@ def derived(summary: Summary) -> list[dict[str, Any]]:
                 "seed": row["seed"],
                 "accuracy": value(row, "true_accuracy"),
                 "percentile": value(row, "percentile"),
+                "judged": value(row, "true_accuracy") != MISSING,
                 "collapsed": row["collapsed"],
             }
             for row in runs_with_cells(summary, label)
@@ -197,22 +215,34 @@ def meanings(summary: Summary) -> list[tuple[str, str]]:
     truths = [r["truth"] for r in summary.results.values() if isinstance(r.get("truth"), dict)]
     if truths and isinstance(truths[0].get("best"), int | float):
         truth = truths[0]
-        known.append((
-            "best and average cell",
-            f"the highest and the mean true accuracy of all {truth['cells']} cells of the table: "
-            f"{number(truth['best'], 2)} and {number(truth['random'], 2)} %; a random choice is worth the mean",
-        ))  # fmt: skip
-    return [
-        *known,
-        ("estimates", "interquartile means over the finished seeds (the plain mean below four); brackets are "
-         "95 % bootstrap intervals over seeds, for τ a mean and a bootstrap over seeds and architectures, for "
-         "the collapse rate Wilson's. With few seeds they are too narrow"),
-        ("paired difference", "variant minus baseline at the same seed, averaged; p from the exact sign-flip "
-         "test. The answer uses the one comparison stated beforehand, uncorrected; the table corrects all by "
-         "Holm"),
-        ("failures", "runs that diverged, ran out of memory, failed or are missing have no cell: they are "
-         "counted in every table and left out of estimates, which then hold for the finished runs only"),
-    ]  # fmt: skip
+        best, average = number(truth["best"], 2), number(truth["random"], 2)
+        meaning = f"{BEST.format(truth['cells'])}: {best} and {average} %"
+        known.append(("best and average cell", meaning))
+    return [*known, *READING]
+
+
+BEST = "highest and mean true accuracy of the table's {} cells; a random choice is worth the mean"
+READING = [
+    (
+        "estimates",
+        "interquartile means over the finished seeds (the plain mean below four); brackets are "
+        "95 % bootstrap intervals over seeds, for τ a mean and a bootstrap over seeds and "
+        "architectures, for the collapse rate Wilson's. With few seeds they are too narrow",
+    ),
+    (
+        "paired difference",
+        "variant minus baseline at the same seed, averaged; p from the exact sign-flip test. The "
+        "answer uses the one comparison stated beforehand, uncorrected; the table corrects all "
+        "by Holm",
+    ),
+    (
+        "failures",
+        "runs that diverged, ran out of memory, failed or are missing have no cell: they are "
+        "counted in every table and left out of estimates, which then hold for the finished runs "
+        "only",
+    ),
+]
+"""How to read what is not a column."""
 
 
 def provenance(summary: Summary) -> list[tuple[str, str]]:
@@ -233,7 +263,8 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{k} {v}" for k in ("bench", "python", "torch", "numpy")
                                if (v := distinct("provenance", k)))),
         ("commit", distinct("provenance", "commit")),
-        ("machine", " ".join(filter(None, (distinct("provenance", k) for k in ("system", "machine"))))),
+        ("system", distinct("provenance", "system")),
+        ("machine", distinct("provenance", "machine")),
         ("device", distinct("provenance", "device")),
         ("threads per run", distinct("provenance", "threads")),
         ("truth", distinct("truth", "provenance")),

@@ -1,4 +1,4 @@
-"""An output folder becomes frames and an answer: the one thing that tables and pages are made of."""
+"""An output folder becomes frames and an answer: what tables and pages are made of."""
 
 from __future__ import annotations
 
@@ -66,14 +66,17 @@ class Summary:
         for folder in manifest["runs"]:
             result = store.read_result(root / folder)
             if result is not None:
-                results[folder] = result
+                named = _name(folder)
+                results[folder] = result | {"label": named["label"], "seed": named["seed"]}
             rows.append(_row(folder, result, root / folder))
         runs = pd.DataFrame(rows, columns=_columns(rows))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
         name, known = manifest["contrast"]["metric"], [*METRICS, *numeric(runs)]
         if name not in known:
             where = f"{root / MANIFEST}: contrast.metric"
-            raise ValueError(f"{where}: no column {name!r} in the results; {did_you_mean(name, known)}")
+            raise ValueError(
+                f"{where}: no column {name!r} in the results; {did_you_mean(name, known)}"
+            )
         return cls(root, manifest, results, runs, foreign)
 
     @property
@@ -86,7 +89,9 @@ class Summary:
         """The variants, in the order of the ablation file; only those that were planned here."""
         order = [arm["label"] for arm in self.manifest["arms"]]
         planned = list(dict.fromkeys(self.runs["label"]))
-        return [label for label in order if label in planned] + [x for x in planned if x not in order]
+        return [label for label in order if label in planned] + [
+            x for x in planned if x not in order
+        ]
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -95,13 +100,15 @@ class Summary:
 
     @property
     def answer(self) -> str:
-        """The answer in sentences: effect, interval, seeds, p, failures, and whether it suffices."""
+        """The answer in sentences: effect, interval, seeds, p, failures, whether it suffices."""
         return self.verdict.sentence
 
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
         """Return the stored scores of a variant's finished runs, by seed."""
         found = {}
-        for row in self.runs[(self.runs["label"] == label) & (self.runs["status"] == "ok")].itertuples():
+        for row in self.runs[
+            (self.runs["label"] == label) & (self.runs["status"] == "ok")
+        ].itertuples():
             path = self.root / str(row.folder) / store.RANKING
             if path.is_file():
                 found[int(str(row.seed))] = pd.read_parquet(path)
@@ -111,10 +118,11 @@ class Summary:
     def variants(self) -> pd.DataFrame:
         """One row per variant.
 
-        ``planned``, ``ok``, ``failed`` (all that did not finish) and ``statuses``; for every metric
-        its estimate and ``_low``, ``_high`` (95 %) and ``_n``; then, against the contrast's other
-        variant on its metric: ``difference`` with bounds, ``pairs``, ``ties``, ``p``, ``p_holm``
-        (over all variants compared), ``improvement``, ``delta``.
+        ``planned``, ``ok``, ``failed`` (all that did not finish) and ``statuses`` (how those
+        ended); for every metric its estimate and ``_low``, ``_high`` (95 %) and ``_n``; then,
+        against the contrast's other variant on its metric: ``difference`` with
+        bounds, ``pairs``, ``ties``, ``p``, ``p_holm`` (over all variants
+        compared), ``improvement``, ``delta``.
 
         Estimates are interquartile means over finished runs with a bootstrap interval over seeds.
         The two τ are means with a bootstrap over seeds and, within them, architectures; the
@@ -126,13 +134,20 @@ class Summary:
             ok = int((mine["status"] == "ok").sum())
             row: dict[str, Any] = {
                 "label": label, "planned": len(mine), "ok": ok, "failed": len(mine) - ok,
-                "statuses": ", ".join(f"{n} {kind}" for kind, n in mine["status"].value_counts().items()),
+                "statuses": ", ".join(
+                    f"{n} {str(kind).replace('_', ' ')}"
+                    for kind, n in mine.loc[mine["status"] != "ok", "status"].value_counts().items()
+                ),
             }  # fmt: skip
             rankings = self.rankings(label)
             for name in dict.fromkeys([*METRICS, self.manifest["contrast"]["metric"]]):
                 sample = values(self.runs, label, name)
                 interval = self._interval(name, sample, rankings)
-                row |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+                row |= {
+                    name: interval.estimate,
+                    f"{name}_low": interval.low,
+                    f"{name}_high": interval.high,
+                }
                 row[f"{name}_n"] = len(sample)
             rows.append(row | self._against(label))
         table = pd.DataFrame(rows)
@@ -141,7 +156,9 @@ class Summary:
         table.loc[compared, "p_holm"] = holm(table.loc[compared, "p"])
         return table
 
-    def _interval(self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]) -> Interval:
+    def _interval(
+        self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]
+    ) -> Interval:
         if name == "collapsed":
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
@@ -162,7 +179,7 @@ class Summary:
         contrast = self.manifest["contrast"]
         result = compare(self.runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
-            return {"pairs": 0, "p": math.nan}
+            return {"pairs": 0, "ties": 0, "p": math.nan}
         return {
             "difference": result.difference.estimate,
             "difference_low": result.difference.low, "difference_high": result.difference.high,
@@ -197,7 +214,14 @@ class Summary:
                 powers = np.exp(alpha - alpha.max(axis=1, keepdims=True))
                 share = powers / powers.sum(axis=1, keepdims=True)
                 rows += [
-                    (result["label"], result["seed"], entry["epoch"], edge, operation, float(share[i, j]))
+                    (
+                        result["label"],
+                        result["seed"],
+                        entry["epoch"],
+                        edge,
+                        operation,
+                        float(share[i, j]),
+                    )
                     for i, edge in enumerate(names[0])
                     for j, operation in enumerate(names[1])
                     if math.isfinite(share[i, j])
@@ -249,27 +273,33 @@ def read_manifest(root: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is missing: {root} is no output folder of `bench run`") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or not {"question", "contrast", "arms", "runs"} <= set(manifest):
+    if not isinstance(manifest, dict) or not {"question", "contrast", "arms", "runs"} <= set(
+        manifest
+    ):
         raise ValueError(f"{path}: expected question, contrast, arms and runs")
     for folder in manifest["runs"]:
-        if not isinstance(folder, str) or not FOLDER.fullmatch(folder) or Path(folder).name != folder:
+        if (
+            not isinstance(folder, str)
+            or not FOLDER.fullmatch(folder)
+            or Path(folder).name != folder
+        ):
             raise ValueError(f"{path}: runs: {folder!r} is not the name of a run folder")
     if not {"metric", "of", "against"} <= set(manifest["contrast"]):
         raise ValueError(f"{path}: contrast: expected metric, of and against")
     return {"name": root.name, "profile": "", "command": "", "seeds": [], **manifest}
 
 
-def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
-    """Return one run as a row; what was planned and is not there becomes a missing run."""
+def _name(folder: str) -> dict[str, Any]:
     named = FOLDER.fullmatch(folder)
     assert named is not None  # checked when the manifest was read
-    row: dict[str, Any] = {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
+    return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
+
+
+def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
+    """Return one run as a row; what was planned and is not there becomes a missing run."""
+    row = _name(folder)
     if result is None:
-        last = store.read_progress(path)
-        damaged = (path / store.RESULT).exists()
-        error = "its result is damaged" if damaged else f"no result; last seen in epoch {last['epoch']}" \
-            if "epoch" in last else "no result; never started"  # fmt: skip
-        return row | {"status": MISSING_RUN, "error": error}
+        return row | {"status": MISSING_RUN, "error": _why_missing(path)}
     plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     row |= {"status": str(result.get("status", "failed")), "error": result.get("error", "")}
     row |= {key: value for key, value in plain.items() if key not in row}
@@ -280,6 +310,13 @@ def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, An
     search, ranking = plain.get("search_seconds"), plain.get("ranking_seconds")
     row["cost_seconds"] = plain.get("seconds") if search is None else search + (ranking or 0.0)
     return row
+
+
+def _why_missing(path: Path) -> str:
+    if (path / store.RESULT).exists():
+        return "its result is damaged"
+    last = store.read_progress(path).get("epoch")
+    return "no result; never started" if last is None else f"no result; last seen in epoch {last}"
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 FOREGROUND = "#010203"
-"""Drawn for text and axes, and replaced by ``currentColor``: one figure for light and dark pages."""
+"""Drawn for text and axes, then replaced by ``currentColor``: one figure for light and dark."""
 
 PALETTE = ("#0f83c9", "#d9630a", "#0a9a70", "#c25fa0", "#8a7fd6", "#a8890c", "#4fa8d8", "#7d8590")
 """Okabe and Ito's colours, moved to a lightness that is legible on white and on black."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """With the colour, so that nothing is told by colour alone."""
 OPERATIONS = {
-    "skip_connect": "#d9630a", "avg_pool_3x3": "#b8920f", "max_pool_3x3": "#b8920f", "none": "#7d8590",
-    "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#1467b8",
+    "none": "#7d8590", "skip_connect": "#d9630a", "avg_pool_3x3": "#b8920f",
+    "max_pool_3x3": "#b8920f", "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#2b7fd4",
 }  # fmt: skip
 """Warm: without weights; blue: convolutions; grey: nothing."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "bench", "text.parse_math": False,
     "font.family": "sans-serif", "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5,
     "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.fontsize": 8.5, "legend.frameon": False,
@@ -32,10 +34,11 @@ STYLE = {
     "axes.grid": True, "axes.grid.axis": "y", "grid.color": FOREGROUND, "grid.alpha": 0.13,
     "grid.linewidth": 0.6, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
     "figure.facecolor": "none", "axes.facecolor": "none", "axes.titlelocation": "left",
+    "axes.formatter.useoffset": False,
     "lines.solid_capstyle": "round", "savefig.facecolor": "none",
 }  # fmt: skip
 
-OTHERS = ("#45a5dd", "#1467b8", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
+OTHERS = ("#45a5dd", "#2b7fd4", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -57,6 +60,11 @@ def operation_colours(operations: Sequence[str]) -> dict[str, str]:
 def figure(width: float = 4.4, height: float = 2.9) -> Figure:
     """Return an empty figure; `Figure` itself, so that no global state of pyplot is touched."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def shortened(label: str, length: int = 28) -> str:
+    """Return a label that leaves room for the figure; the page has the whole of it elsewhere."""
+    return label if len(label) <= length else f"{label[: length - 1]}…"
 
 
 def layer(index: int) -> str:
@@ -81,17 +89,27 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
     text = re.sub(r"font: (?:\w+ )?([\d.]+px) [^;\"]+", r"font-size: \1", text)
     text = text.replace(FOREGROUND, "currentColor")
     text = re.sub(r"\n\s*", "\n", text)
+    text = re.sub(r"<[^>]+>", _rounded, text)
     head, body = text.split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)
     assert box is not None
-    attributes = f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]}'
+    attributes = (
+        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]}'
+    )
     return f'<svg {attributes} role="img" aria-label="{_attribute(title)}">{body}'
 
 
+def _rounded(tag: re.Match[str]) -> str:
+    """Cut coordinates to hundredths of a point; text between tags is left alone."""
+    return re.sub(r"(?<![\w#.])-?\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", tag[0])
+
+
 def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return (
+        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    )
 
 
-def style() -> mpl.rc_context:  # type: ignore[name-defined]
+def style() -> AbstractContextManager[None]:
     """Return the context in which the page's figures are drawn."""
-    return mpl.rc_context(STYLE)  # type: ignore[arg-type]
+    return mpl.rc_context(STYLE)

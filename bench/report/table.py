@@ -18,17 +18,27 @@ from bench.report.summary import Summary
 from bench.statistics import Interval
 
 WIDTH = 100
-TERMINAL = ("skip_count", "weight_free_share", "true_accuracy", "regret", "tau", "tau_loss", "tau_parameters")
+TERMINAL = (
+    "skip_count",
+    "weight_free_share",
+    "true_accuracy",
+    "regret",
+    "tau",
+    "tau_loss",
+    "tau_parameters",
+)
 NARROW = {"weight_free_share": "w-free", "tau_parameters": "τ par."}
 OTHER_COLUMNS = 82
 """Width that the table of variants needs beside the labels."""
 NO_BOUNDS = ("regret", "tau_parameters")
-"""On the terminal: regret is true accuracy mirrored, the parameter count is the same for all seeds."""
+"""Regret is true accuracy mirrored; the parameter count is the same for all seeds."""
 
 
 def interval(row: pd.Series[Any], name: str) -> Interval:
     """Return a metric of a variant with its bounds."""
-    return Interval(*(float(row.get(key, float("nan"))) for key in (name, f"{name}_low", f"{name}_high")))
+    return Interval(
+        *(float(row.get(key, float("nan"))) for key in (name, f"{name}_low", f"{name}_high"))
+    )
 
 
 def short_cell(cell: Any) -> str:
@@ -45,7 +55,9 @@ def short_cell(cell: Any) -> str:
 def as_text(summary: Summary) -> None:
     """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a pipe that knows ASCII only still gets the numbers
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a pipe that knows ASCII only still gets the numbers
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console = Console(file=sys.stdout, highlight=False, width=WIDTH)
@@ -67,12 +79,17 @@ def _variants(summary: Summary, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     longest = max(map(len, summary.labels))
     table.add_column("variant", overflow="fold", width=min(longest, max(18, width - OTHER_COLUMNS)))
-    for name in ("ok", *(NARROW.get(name, metric(name).short) for name in TERMINAL), "coll.", "time"):
+    for name in (
+        "ok",
+        *(NARROW.get(name, metric(name).short) for name in TERMINAL),
+        "coll.",
+        "time",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for _, row in summary.variants.iterrows():
         lines = [
             number(row[name], metric(name).digits)
-            + ("\n" + bounds(interval(row, name), _digits(name), "{}…{}") if name not in NO_BOUNDS else "")
+            + ("" if name in NO_BOUNDS else bounds(interval(row, name), _digits(name), "\n{}…{}"))
             for name in TERMINAL
         ]
         n = row["collapsed_n"]
@@ -92,12 +109,17 @@ def _runs(summary: Summary) -> Iterator[Text]:
     line = "{:>6}  {:>5}  {:>6}  {:>9}  {:>6}  {:<20}  {}"
     columns = ("skip_count", "weight_free_share", "true_accuracy", "regret")
     heads = [NARROW.get(name, metric(name).short) for name in columns]
-    yield Text(line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold")
+    yield Text(
+        line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold"
+    )
     for label in summary.labels:
         yield Text(label)
         for _, row in summary.runs[summary.runs["label"] == label].iterrows():
             if row["status"] != "ok":
-                yield Text(f"{row['seed']:>6}  {row['status'].replace('_', ' ')}: {row['error']}", style="red")
+                yield Text(
+                    f"{row['seed']:>6}  {row['status'].replace('_', ' ')}: {row['error']}",
+                    style="red",
+                )
                 continue
             tau = interval(row, "tau")
             yield Text(line.format(
@@ -126,7 +148,8 @@ def _differences(summary: Summary) -> Table:
         effect = interval(row, "difference")
         table.add_row(
             Text(row["label"]), said.text(effect.estimate, signed=True),
-            bounds(effect, said.digits, "{}…{}", signed=True), str(row["pairs"]), number(row["ties"], 0),
+            bounds(effect, said.digits, "{}…{}", signed=True), str(row["pairs"]),
+            number(row["ties"], 0),
             p_text(row["p_holm"]),
         )  # fmt: skip
     return table
@@ -138,7 +161,23 @@ def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
     What Markdown, LaTeX and the page show is one and the same table.
     """
     for _, row in summary.variants.iterrows():
-        estimates, limits = [f"{row['ok']} of {row['planned']}"], [""]
+        primary = metric(summary.manifest["contrast"]["metric"])
+        effect, baseline = (
+            interval(row, "difference"),
+            row["label"] == summary.manifest["contrast"]["against"],
+        )
+        ties = f", {row['ties']:.0f} tied" if row["ties"] > 0 else ""
+        estimates = [
+            f"{row['ok']} of {row['planned']}",
+            "baseline" if baseline else primary.text(effect.estimate, signed=True),
+            "" if baseline else p_text(row["p_holm"]),
+        ]
+        pairs = "" if baseline else f"{row['pairs']} pair{'' if row['pairs'] == 1 else 's'}{ties}"
+        limits = [
+            row["statuses"] if row["failed"] else "",
+            bounds(effect, primary.digits, signed=True),
+            pairs,
+        ]
         for name in COLUMNS:
             said, value = metric(name), interval(row, name)
             if name == "collapsed":
@@ -152,21 +191,14 @@ def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
                 estimates.append(said.text(value.estimate) + note)
             shown = name not in ("cost_seconds", "tau_parameters")
             limits.append(bounds(value, said.digits) if shown else "")
-        primary = metric(summary.manifest["contrast"]["metric"])
-        effect = interval(row, "difference")
-        ties = f", {row['ties']:.0f} tied" if row.get("ties", 0) > 0 else ""
-        baseline = row["label"] == summary.manifest["contrast"]["against"]
-        estimates += ["baseline" if baseline else primary.text(effect.estimate, signed=True)]
-        limits += [bounds(effect, primary.digits, signed=True)]
-        estimates += ["" if baseline else p_text(row["p_holm"])]
-        limits += ["" if baseline else f"{row['pairs']} pairs{ties}"]
         yield row["label"], estimates, limits
 
 
 def sort_keys(summary: Summary) -> Iterator[list[str]]:
     """Yield what the columns of `cells` sort by; empty where there is nothing to sort by."""
     for _, row in summary.variants.iterrows():
-        found = [row["ok"] / row["planned"], *(row[name] for name in COLUMNS), row["difference"], row["p_holm"]]
+        first = (row["ok"] / row["planned"], row["difference"], row["p_holm"])
+        found = [*first, *(row[name] for name in COLUMNS)]
         yield [f"{float(key):.9g}" if key == key else "" for key in found]
 
 
@@ -179,14 +211,23 @@ COLUMNS = (
 def headings(summary: Summary) -> list[str]:
     """Return the headings of `cells`."""
     primary = metric(summary.manifest["contrast"]["metric"])
-    return ["variant", "finished", *(metric(name).short for name in COLUMNS), f"Δ {primary.short}", "p (Holm)"]
+    return [
+        "variant",
+        "finished",
+        f"Δ {primary.short}",
+        "p (Holm)",
+        *(metric(name).short for name in COLUMNS),
+    ]
 
 
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
     names = headings(summary)
-    lines += ["| " + " | ".join(_md(name) for name in names) + " |", "|---" + "|--:" * (len(names) - 1) + "|"]
+    lines += [
+        "| " + " | ".join(_md(name) for name in names) + " |",
+        "|---" + "|--:" * (len(names) - 1) + "|",
+    ]
     for label, estimates, limits in cells(summary):
         joined = [f"{a} {b}".strip() for a, b in zip(estimates, limits, strict=True)]
         lines.append("| " + " | ".join(_md(word) for word in [label, *joined]) + " |")
@@ -202,18 +243,25 @@ def _md(text: str) -> str:
 def as_tex(summary: Summary) -> str:
     """Return the table of variants as a LaTeX ``tabular`` (booktabs)."""
     names = headings(summary)
-    lines = [f"% {' '.join(summary.answer.split())}", f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}"]
+    lines = [
+        f"% {' '.join(summary.answer.split())}",
+        f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
+    ]
     lines += ["\\toprule", " & ".join(_tex(name) for name in names) + r" \\", "\\midrule"]
     for label, estimates, limits in cells(summary):
         lines.append(" & ".join(_tex(word) for word in [label, *estimates]) + r" \\")
-        lines.append(" & ".join(["", *(f"{{\\scriptsize {_tex(word)}}}" if word else "" for word in limits)]) + r" \\")
+        lines.append(
+            " & ".join(["", *(f"{{\\scriptsize {_tex(word)}}}" if word else "" for word in limits)])
+            + r" \\"
+        )
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
 
 _TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$", "Δ": r"$\Delta$",
-    "δ": r"$\delta$", "α": r"$\alpha$", "−": r"$-$", "—": "---", "→": r"$\to$", "<": r"$<$", ">": r"$>$",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$",
+    "Δ": r"$\Delta$", "δ": r"$\delta$", "α": r"$\alpha$", "−": r"$-$", "—": "---", "→": r"$\to$",
+    "<": r"$<$", ">": r"$>$",
 }  # fmt: skip
 
 
@@ -226,7 +274,10 @@ def as_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for v in safe[name]]
+            safe[name] = [
+                f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v
+                for v in safe[name]
+            ]
     buffer = io.StringIO()
     safe.to_csv(buffer, index=False)
     return buffer.getvalue()

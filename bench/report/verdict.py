@@ -76,7 +76,9 @@ def compare(runs: pd.DataFrame, name: str, of: str, against: str) -> Comparison:
     planned = set(runs.loc[runs["label"] == of, "seed"]) & set(
         runs.loc[runs["label"] == against, "seed"]
     )
-    return pair(values(runs, of, name), values(runs, against, name), name, of, against, len(planned))
+    return pair(
+        values(runs, of, name), values(runs, against, name), name, of, against, len(planned)
+    )
 
 
 def pair(
@@ -121,7 +123,9 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """Everything in a row."""
-        return " ".join(part for part in (f"{self.headline}:", self.effect, self.test, self.caveats) if part)
+        return " ".join(
+            part for part in (f"{self.headline}:", self.effect, self.test, self.caveats) if part
+        )
 
 
 def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
@@ -135,7 +139,9 @@ def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
     result = compare(runs, said.name, of, against)
     caveats = _failures(runs, result)
     if not result.seeds:
-        return Verdict("unmeasured", "No answer", _why_unmeasured(runs, said, of, against), "", caveats, result)
+        return Verdict(
+            "unmeasured", "No answer", _why_unmeasured(runs, said, of, against), "", caveats, result
+        )
     effect, low = result.difference.estimate, result.difference
     direction = "lower" if effect < 0 else "higher"
     clear = low.excludes(0.0) and result.p <= ALPHA
@@ -150,7 +156,9 @@ def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
         kind, headline = "too_few", "Too few seeds to conclude"
     else:
         kind, headline = "unclear", f"No difference in {said.title} shown"
-    return Verdict(kind, headline, _effect(result, said, expect), _test(result, few), caveats, result)
+    return Verdict(
+        kind, headline, _effect(result, said, expect), _test(result, few), caveats, result
+    )
 
 
 def _effect(result: Comparison, said: Metric, expect: str) -> str:
@@ -162,7 +170,9 @@ def _effect(result: Comparison, said: Metric, expect: str) -> str:
         statement = f"{said.title} of {result.of} equals that of {result.against} on average"
     else:
         direction = "below" if effect.estimate < 0 else "above"
-        statement = f"{said.title} of {result.of} is {size}{unit} {direction} that of {result.against}"
+        statement = (
+            f"{said.title} of {result.of} is {size}{unit} {direction} that of {result.against}"
+        )
         if expect in ("lower", "higher") and (effect.estimate < 0) != (expect == "lower"):
             statement += f" (expected: {expect})"
     interval = bounds(effect, said.digits, "95 % interval {} to {}", signed=True)
@@ -170,7 +180,9 @@ def _effect(result: Comparison, said: Metric, expect: str) -> str:
     if interval and not effect.excludes(0.0):
         includes = ", which includes no difference"
     interval = interval or "no interval from a single pair"
-    return f"{statement} ({interval}{includes}; mean over {plural(len(result.seeds), 'paired seed')})."
+    return (
+        f"{statement} ({interval}{includes}; mean over {plural(len(result.seeds), 'paired seed')})."
+    )
 
 
 def _test(result: Comparison, few: str | None) -> str:
@@ -180,13 +192,13 @@ def _test(result: Comparison, few: str | None) -> str:
     if few is None:
         return f"{text}{ties}."
     if result.ties == len(result.seeds):
-        return f"Every one of the {plural(result.ties, 'pair')} is tied: there is nothing to test."
+        return "All pairs are tied: there is nothing to test."
     floor = number(result.floor, 4).rstrip("0").rstrip(".")
     where = "the pairs that differ" if result.ties else plural(len(result.seeds), "pair")
     more = seeds_needed()
     return (
-        f"{text}{ties}; with {where} it cannot fall below {floor}: at least {more} paired seeds that "
-        f"differ are needed to conclude at {ALPHA:g}."
+        f"{text}{ties}; with {where} it cannot fall below {floor}: at least {more} paired seeds "
+        f"that differ are needed to conclude at {ALPHA:g}."
     )
 
 
@@ -195,10 +207,13 @@ def _failures(runs: pd.DataFrame, result: Comparison) -> str:
     bad = runs[runs["status"] != "ok"]
     if bad.empty:
         return f"None of {plural(len(runs), 'run')} failed."
-    kinds = listed([f"{n} {str(kind).replace('_', ' ')}" for kind, n in bad["status"].value_counts().items()])
+    kinds = listed(
+        [f"{n} {str(kind).replace('_', ' ')}" for kind, n in bad["status"].value_counts().items()]
+    )
     text = f"{len(bad)} of {plural(len(runs), 'run')} did not finish ({kinds})"
     if lost := result.planned - len(result.seeds):
-        text += f"; {lost} of {result.planned} planned pairs {'is' if lost == 1 else 'are'} missing here"
+        are = "is" if lost == 1 else "are"
+        text += f"; {lost} of {result.planned} planned pairs {are} missing here"
         text += ", so the effect holds for the rest only"
     return f"{text}."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +24,11 @@ class Argmax(Selection):
     paper: ClassVar[str] = (
         "Liu et al. 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055"
     )
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "darts": {"exclude": ("none",)},
+        "nas-bench-201": {"exclude": ()},
+    }
 
     exclude: tuple[str, ...] = Field((), description="operations never chosen, e.g. [none]")
 

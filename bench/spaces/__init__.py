@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from bench.registry import Member
@@ -24,6 +26,8 @@ class CellHooks(Protocol):
     """Indices of the operations whose output is transformed."""
     edges: bool
     """Whether the output of whole edges is transformed."""
+    partial: int | None
+    """Mix only the first C/partial channels in this pass; None: as the supernet was built."""
 
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Transform the output ``y`` [B, C, H, W] of one operation, before it is weighted."""
@@ -42,6 +46,27 @@ class Supernet(nn.Module):
     logits [B, classes]. ``active`` limits what is run, ``hooks`` transform what happens in a cell.
     Weights are shared with no one; the architecture parameters are not part of the module.
     """
+
+    def widen(
+        self,
+        before: int,
+        after: int,
+        momentum: Callable[[Tensor], Tensor | None],
+        generator: torch.Generator,
+    ) -> None:
+        """Go from mixing C/before channels to C/after: new channels copy old ones (Net2Net).
+
+        ``momentum`` gives the optimiser's buffer of a weight, which is widened along.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be widened")
+
+    def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
+        """Meanwhile, take batch norms' statistics from the first ``rows`` images of each batch.
+
+        They normalise the whole batch; running statistics are neither used nor updated. None:
+        no change.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot choose its statistics")
 
     def paths(
         self, images: Tensor, architectures: Sequence[Architecture]

@@ -6,8 +6,8 @@ the others alone; `bench.composition` runs the hooks of several variants in thei
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -18,9 +18,11 @@ from bench.spaces import Active, Space
 from bench.streams import Key, generator
 
 if TYPE_CHECKING:
+    from bench.setup import Setup
     from bench.state import SearchState
 
 Phase = Literal["weights", "architecture", "evaluate"]
+Half = Literal["train", "valid", "union"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Moment:
         Bilevel steps done so far, from the start of the search.
     phase
         ``weights`` or ``architecture`` (the two updates), or ``evaluate`` (measuring only).
+    memory
+        What variants keep between epochs (`SearchState.memory`), to read from.
+    part
+        Which pass of a weight step that makes several; see `Variant.passes`.
     """
 
     seed: int
@@ -42,6 +48,8 @@ class Moment:
     steps_per_epoch: int
     phase: Phase
     device: torch.device
+    memory: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    part: int = 0
 
     @property
     def progress(self) -> float:
@@ -50,7 +58,8 @@ class Moment:
 
     def generator(self, *key: Key) -> torch.Generator:
         """Return the random stream of this moment for ``key`` (begin it with your name)."""
-        return generator(self.device, self.seed, *key, self.step, self.phase)
+        parts = (self.part,) if self.part else ()
+        return generator(self.device, self.seed, *key, self.step, self.phase, *parts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Site:
     cell: int
     edge: int
     operation: str = ""
+    siblings: tuple[int, ...] = ()
+    """For a whole edge: all edges that enter the same node, itself included."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +90,39 @@ class Variant(Member):
     """False where alpha is not learned at all, so that reading it off would mean nothing."""
     default_selection: ClassVar[str | None] = None
     """The selection rule that belongs to the variant where the file names none."""
+    samples_path: ClassVar[bool] = False
+    """True where one operation per edge is run at a time, drawn by the variant."""
+    ranks_operations: ClassVar[bool] = False
+    """True where operations are dropped by their mixture weights during the search."""
+    off: ClassVar[dict[str, Any] | None] = None
+    """The parameters under which a search is plain DARTS bit for bit; None: there are none."""
 
     def supernet_options(self) -> dict[str, Any]:
         """Options for ``Space.supernet``."""
         return {}
 
-    def parameters(self, space: Space) -> dict[str, Tensor]:
+    def parameters(self, space: Space, seed: int) -> dict[str, Tensor]:
         """Further architecture parameters and their initial values."""
         return {}
+
+    def halves(self) -> dict[str, Half]:
+        """Give an update (its own half: ``train`` or ``valid``) the images of another half."""
+        return {}
+
+    def passes(self, space: Space) -> int:
+        """Count the forward passes of a weight step, whose gradients add up; see `Moment.part`."""
+        return 1
+
+    def partial(self, moment: Moment) -> int | None:
+        """Mix only the first C/K channels at this moment: K; None: as the supernet was built."""
+        return None
+
+    def candidates(self, space: Space, moment: Moment) -> Active | None:
+        """Name the operations that still compete on every edge; None: all of them.
+
+        The others are not run, and their alpha is −inf for whatever makes a mixture of it.
+        """
+        return None
 
     def relax(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
         """Replace softmax(alpha); at most one variant of a search may."""
@@ -96,7 +132,9 @@ class Variant(Member):
         """Transform the mixture weights [E, O]."""
         return weights
 
-    def active(self, space: Space, moment: Moment) -> Active | None:
+    def active(
+        self, space: Space, architecture: dict[str, Tensor], moment: Moment
+    ) -> Active | None:
         """Limit the operations that are run; None: no limit."""
         return None
 
@@ -126,10 +164,10 @@ class Variant(Member):
         """Say whether this step updates the weights."""
         return True
 
-    def after_epoch(self, state: SearchState, moment: Moment) -> None:
+    def after_epoch(self, setup: Setup, state: SearchState) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""
 
-    def stop(self, state: SearchState, moment: Moment) -> Stop | None:
+    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
         """End the search early."""
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,9 +30,14 @@ class SkipDropout(Variant):
     """
 
     paper: ClassVar[str] = (
-        "Chen et al. 2019, Progressive Differentiable Architecture Search (P-DARTS), arXiv:1904.12760"
+        "Chen et al. 2019, Progressive Differentiable Architecture Search (P-DARTS), "
+        "arXiv:1904.12760"
     )
     touches: ClassVar[tuple[str, ...]] = ("skip_connect",)
+    off: ClassVar[dict[str, Any] | None] = {"rate": 0.0}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"rate": 0.4, "schedule": "pdarts"},  # the middle of its three stages
+    }
 
     rate: float = Field(
         0.3, ge=0, lt=1, description="p₀, initial probability of dropping an element"

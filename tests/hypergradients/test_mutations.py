@@ -45,7 +45,7 @@ def mutant(
         for value in vars(fresh).values()
         if isinstance(value, type) and issubclass(value, Hypergradient)
     ]
-    return next(value for value in classes if value is not Hypergradient)
+    return next(value for value in classes if not inspect.isabstract(value))
 
 
 NO_LAMBDA = "{n: a.detach() for n, a in problem.architecture.items()}"

@@ -177,7 +177,8 @@ def test_weighted_tau_equals_its_definition() -> None:
 def orders(values: np.ndarray) -> list[tuple[int, ...]]:
     """All descending orders that agree with the values, ties in every way."""
     return [
-        order for order in itertools.permutations(range(len(values)))
+        order
+        for order in itertools.permutations(range(len(values)))
         if all(values[a] >= values[b] for a, b in itertools.pairwise(order))
     ]
 
@@ -207,7 +208,9 @@ def test_noise_ceiling_is_the_mean_over_pairs_of_seeds() -> None:
     )
     y[:5, 2] = math.nan  # missing trials: compared where both are
     expected = [
-        brute_tau(y[:, 0], y[:, 1]), brute_tau(y[5:, 0], y[5:, 2]), brute_tau(y[5:, 1], y[5:, 2])
+        brute_tau(y[:, 0], y[:, 1]),
+        brute_tau(y[5:, 0], y[5:, 2]),
+        brute_tau(y[5:, 1], y[5:, 2]),
     ]
     assert c.noise_ceiling(y) == pytest.approx(np.mean(expected))
     assert math.isnan(c.noise_ceiling(y[:, :1])) and math.isnan(c.noise_ceiling([]))

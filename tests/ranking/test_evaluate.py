@@ -14,7 +14,11 @@ from bench.setup import build, initial_state
 
 @pytest.mark.parametrize(
     ("space", "variants"),
-    [({}, []), ({"affine": True, "running_statistics": True}, []), ({}, [{"name": "skip_dropout"}])],
+    [
+        ({}, []),
+        ({"affine": True, "running_statistics": True}, []),
+        ({}, [{"name": "skip_dropout"}]),
+    ],
 )
 def test_scores_are_those_of_the_discretised_networks(small, space, variants):
     settings = small(space={"name": "nb201", "channels": 4, "cells": 1, **space})
@@ -45,21 +49,96 @@ def test_ranking_leaves_weights_and_buffers(small):
     assert all(torch.equal(before[k], v) for k, v in state.supernet.state_dict().items())
 
 
-def test_populations_have_the_sizes_they_say():
-    space = registry.parse("spaces", "nb201")
-    assert len(Population(size=None).draw(space)) == 6466
-    assert len(Population(kind="all", size=None).draw(space)) == 15625
-    connected = Population(kind="all", size=None, disconnected=False).draw(space)
-    assert len(connected) == 15625 - 341
-    drawn = Population(size=50).draw(space)
-    assert len(set(drawn)) == 50 and drawn == Population(size=50).draw(space)
-    assert drawn != Population(size=50, seed=1).draw(space)
-    assert len({space.canonical(cell) for cell in drawn}) == 50
+class Calibrated(torch.nn.Module):
+    """Batch norm by the book, with the statistics of the first rows."""
+
+    def __init__(self, norm, rows):
+        super().__init__()
+        self.norm, self.rows = norm, rows
+
+    def forward(self, x):
+        first = x[: self.rows]
+        mean = first.mean(dim=(0, 2, 3), keepdim=True)
+        variance = ((first - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
+        y = (x - mean) / (variance + 1e-5).sqrt()
+        if self.norm.weight is not None:
+            y = y * self.norm.weight[None, :, None, None] + self.norm.bias[None, :, None, None]
+        return y
+
+
+def calibrate(network, rows):
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.BatchNorm2d):
+                setattr(module, name, Calibrated(child, rows))
+
+
+@pytest.mark.parametrize("variants", [[], [{"name": "skip_dropout"}]])
+@pytest.mark.parametrize("running", [False, True])
+def test_recalibrated_statistics_are_those_of_training_images(small, variants, running):
+    space = {"name": "nb201", "channels": 4, "cells": 1, "running_statistics": running}
+    settings = small(space=space)
+    setup = build(settings, [registry.parse("variants", v) for v in variants], 0)
+    state = initial_state(setup)
+    search(setup, state)
+    protocol = Protocol(batch=32, images=32, batch_norm="recalibrated", calibration=40)
+    cells = [(3, 1, 2, 4, 0, 3), (3, 3, 3, 3, 3, 3), (3, 1, 2, 2, 4, 1)]
+    scores = evaluate(setup, state, cells, protocol)
+    (front,) = plain_batches(setup.data.train, 40, 40)
+    (batch,) = plain_batches(setup.data.valid, 32, 32)
+    for i, cell in enumerate(cells):
+        network = setup.space.network(cell, 1, 10, seed=9)
+        network.inherit(state.supernet)
+        calibrate(network, 40)
+        with torch.no_grad():
+            logits = network(torch.cat([front.images, batch.images]))[40:]
+        loss = float(F.cross_entropy(logits, batch.labels))
+        assert scores.loss[i] == pytest.approx(loss, rel=1e-4)
+    other = evaluate(setup, state, cells, Protocol(batch=32, images=32))
+    assert abs(other.loss - scores.loss).max() > 1e-3
+
+
+def test_running_statistics_are_those_that_the_search_kept(small):
+    setup = build(small(space={"name": "nb201", "channels": 4, "cells": 1}), [], 0)
+    with pytest.raises(ValueError, match="needs space.running_statistics"):
+        evaluate(setup, initial_state(setup), [(3,) * 6], Protocol(batch_norm="running"))
+    space = {"name": "nb201", "channels": 4, "cells": 1, "running_statistics": True}
+    setup = build(small(space=space), [], 0)
+    state = initial_state(setup)
+    search(setup, state)
+    cell = (3, 1, 2, 4, 0, 3)
+    network = setup.space.network(cell, 1, 10, seed=9)
+    network.inherit(state.supernet)
+    network.eval()
+    (batch,) = plain_batches(setup.data.valid, 32, 32)
+    with torch.no_grad():
+        loss = float(F.cross_entropy(network(batch.images), batch.labels))
+    protocol = Protocol(batch=16, images=32, batch_norm="running")
+    assert evaluate(setup, state, [cell], protocol).loss[0] == pytest.approx(loss, rel=1e-4)
+    assert state.supernet.training
+
+
+def test_alpha_weighted_paths_scale_each_operation_by_its_mixture_weight(small):
+    setup = build(small(), [], 0)
+    state = initial_state(setup)
+    with torch.no_grad():
+        state.architecture["alpha"].normal_(generator=torch.Generator().manual_seed(0))
+    cell = (3, 1, 2, 4, 2, 3)
+    (batch,) = plain_batches(setup.data.valid, 32, 32)
+    weight = state.architecture["alpha"].detach().softmax(-1)
+    mixture = torch.zeros(6, 5)
+    for edge, operation in enumerate(cell):
+        mixture[edge, operation] = weight[edge, operation]
+    with torch.no_grad():
+        loss = float(F.cross_entropy(state.supernet(batch.images, mixture), batch.labels))
+    protocol = Protocol(batch=32, images=32, paths="alpha_weighted")
+    assert evaluate(setup, state, [cell], protocol).loss[0] == pytest.approx(loss, rel=1e-4)
 
 
 def test_the_digest_covers_what_moves_tau():
     base = Protocol()
     others = [Protocol(batch=100), Protocol(images=100), Protocol(population=Population(seed=1))]
+    assert base.digest(truth="a") == Protocol(resamples=7).digest(truth="a")
     digests = {p.digest(truth="a") for p in (base, *others)} | {base.digest(truth="b")}
     assert len(digests) == 5 and base.digest(truth="a") == Protocol().digest(truth="a")
 

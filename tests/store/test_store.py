@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     (spec,) = specs("search.epochs=6", only=["skip_dropout_0.3"])
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert execute(spec, whole) == "ok"
-    store.write_json(broken / store.SPEC, spec.model_dump(mode="json"))
+    store.write_spec(broken, spec)
     worker = [sys.executable, "-m", "bench.worker", str(broken)]
     process = subprocess.Popen(worker, cwd=ROOT)
     while store.read_progress(broken).get("epoch", 0) < 2:
@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
 
 def test_sigterm_finishes_the_step_and_keeps_a_checkpoint(tmp_path):
     (spec,) = specs("search.epochs=200", only=["darts"])
-    store.write_json(tmp_path / store.SPEC, spec.model_dump(mode="json"))
+    store.write_spec(tmp_path, spec)
     process = subprocess.Popen([sys.executable, "-m", "bench.worker", str(tmp_path)], cwd=ROOT)
     while store.read_progress(tmp_path).get("epoch", 0) < 1:
         assert process.poll() is None

@@ -87,11 +87,11 @@ def test_skip_dropout_drops_elements_of_skips_only_and_keeps_the_mean():
 def test_uniform_sampling_draws_every_path_equally_and_learns_no_alpha(small):
     variant = registry.parse("variants", "uniform_sampling")
     space = registry.parse("spaces", "nb201")
-    counts = torch.zeros(6, 5)
+    counts, alpha = torch.zeros(6, 5), {"alpha": torch.zeros(6, 5)}
     for step in range(2000):
         now = moment(step)
-        one_hot = variant.mixture(torch.zeros(6, 5), {}, now)
-        assert [[o] for o in one_hot.argmax(-1).tolist()] == variant.active(space, now)
+        one_hot = variant.mixture(torch.zeros(6, 5), alpha, now)
+        assert [[o] for o in one_hot.argmax(-1).tolist()] == variant.active(space, alpha, now)
         counts += one_hot
     assert (counts / 2000 - 0.2).abs().max() < 0.04
     settings = small()

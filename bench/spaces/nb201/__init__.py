@@ -37,7 +37,7 @@ class NB201(Space):
     )
 
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
-        """Build the supernet; ``partial=K`` mixes only the first C/K channels."""
+        """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
         from bench.spaces.nb201.supernet import NB201Supernet
 
         # Torch's own initialisation draws from the global stream before ours replaces it.

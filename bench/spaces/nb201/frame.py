@@ -7,11 +7,53 @@ The frame's own batch norms are affine, as in the official code, whatever the ce
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch norm that can be told which rows of the batch its statistics come from.
+
+    With ``rows`` set, mean and variance are those of the first ``rows`` images and normalise all
+    of them; running statistics are neither used nor updated. So that one pass can calibrate on
+    training images and evaluate others, and networks with running statistics can be measured
+    with the batch's.
+    """
+
+    rows: int | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise [B, C, H, W]."""
+        if self.rows is None:
+            return super().forward(input)
+        return normalise(input, self.rows, self.weight, self.bias, self.eps)
+
+
+def normalise(
+    x: Tensor, rows: int, scale: Tensor | None, shift: Tensor | None, epsilon: float
+) -> Tensor:
+    """Normalise all of ``x`` [B, C, H, W] by the statistics of its first ``rows``."""
+    if rows >= len(x):
+        return F.batch_norm(x, None, None, scale, shift, training=True, eps=epsilon)
+    variance, mean = torch.var_mean(x[:rows], dim=(0, 2, 3), correction=0)
+    return F.batch_norm(x, mean, variance, scale, shift, training=False, eps=epsilon)
+
+
+@contextlib.contextmanager
+def statistics_from(network: nn.Module, rows: int | None) -> Iterator[None]:
+    """Let every batch norm of a network take its statistics from the first ``rows`` meanwhile."""
+    norms = [module for module in network.modules() if hasattr(module, "rows")]
+    for norm in norms:
+        norm.rows = rows  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.rows = None  # type: ignore[assignment]
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -25,9 +67,9 @@ class Reduction(nn.Module):
     def __init__(self, inputs: int, outputs: int, running: bool) -> None:
         super().__init__()
         self.conv_a = convolution(inputs, outputs, 3, stride=2)
-        self.norm_a = nn.BatchNorm2d(outputs, track_running_stats=running)
+        self.norm_a = Norm(outputs, track_running_stats=running)
         self.conv_b = convolution(outputs, outputs, 3)
-        self.norm_b = nn.BatchNorm2d(outputs, track_running_stats=running)
+        self.norm_b = Norm(outputs, track_running_stats=running)
         self.shortcut = convolution(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +87,7 @@ class Stem(nn.Module):
     def __init__(self, inputs: int, outputs: int, running: bool) -> None:
         super().__init__()
         self.conv = convolution(inputs, outputs, 3)
-        self.norm = nn.BatchNorm2d(outputs, track_running_stats=running)
+        self.norm = Norm(outputs, track_running_stats=running)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [B, in, H, W] to [B, C, H, W]."""
@@ -58,7 +100,7 @@ class Head(nn.Module):
 
     def __init__(self, inputs: int, classes: int, running: bool) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(inputs, track_running_stats=running)
+        self.norm = Norm(inputs, track_running_stats=running)
         self.classifier = nn.Linear(inputs, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ Gradients that a step does not ask for are never formed, because autograd prunes
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,9 @@ class MergedConvolution(nn.Module):
     Outputs of the ``edges`` are stacked along the channels: weight [E·C, C, k, k].
     """
 
+    rows: int | None = None
+    """Which rows the statistics come from; see `frame.Norm`."""
+
     def __init__(
         self, channels: int, kernel: int, edges: Sequence[int], affine: bool, running: bool
     ) -> None:
@@ -78,27 +82,32 @@ class MergedConvolution(nn.Module):
         Returns
         -------
         Tensor
-            [B, len(live)·C, H, W].
+            [B, len(live)·C, H, W], with the C of ``x``.
         """
-        y = F.conv2d(x, self._rows(self.weight, live), padding=self.weight.shape[-1] // 2)
+        width = x.shape[1]  # narrower than built while a search mixes fewer channels
+        weight = self._rows(self.weight, live, width)
+        weight = weight if width == self.channels else weight[:, :width]
+        y = F.conv2d(x, weight, padding=self.weight.shape[-1] // 2)
         if factors is None:
-            scale = None if self.scale is None else self._rows(self.scale, live)
-            shift = None if self.shift is None else self._rows(self.shift, live)
+            scale = None if self.scale is None else self._rows(self.scale, live, width)
+            shift = None if self.shift is None else self._rows(self.shift, live, width)
         else:
-            scale = factors.repeat_interleave(self.channels)
+            scale = factors.repeat_interleave(width)
             # The shift belongs to the operation's output, so the mixture weight scales it too.
-            shift = None if self.shift is None else self._rows(self.shift, live) * scale
-            scale = scale if self.scale is None else self._rows(self.scale, live) * scale
+            shift = None if self.shift is None else self._rows(self.shift, live, width) * scale
+            scale = scale if self.scale is None else self._rows(self.scale, live, width) * scale
+        if self.rows is not None:
+            return frame.normalise(y, self.rows, scale, shift, EPSILON)
         if self.running_mean is None or self.running_var is None:
             return F.batch_norm(y, None, None, scale, shift, training=True, eps=EPSILON)
-        if len(live) == len(self.edges):
+        if len(live) == len(self.edges) and width == self.channels:
             return F.batch_norm(
                 y, self.running_mean, self.running_var, scale, shift, self.training, eps=EPSILON
             )
         # Running statistics are updated in place, which needs views: one batch norm per edge.
         parts = []
         for i, position in enumerate(live):
-            block, own = self._block(i), self._block(position)
+            block, own = slice(i * width, (i + 1) * width), self._block(position, width)
             parts.append(
                 F.batch_norm(
                     y[:, block], self.running_mean[own], self.running_var[own],
@@ -113,25 +122,56 @@ class MergedConvolution(nn.Module):
         """Return the rows of ``weight`` that belong to an edge of the cell."""
         return self._block(self.edges.index(edge))
 
-    def _block(self, position: int) -> slice:
-        return slice(position * self.channels, (position + 1) * self.channels)
+    @torch.no_grad()
+    def widen(
+        self,
+        before: int,
+        after: int,
+        momentum: Callable[[Tensor], Tensor | None],
+        generator: torch.Generator,
+    ) -> None:
+        """Let channels ``before`` to ``after`` of every edge copy random ones below them."""
+        for position in range(len(self.edges)):
+            start = self._block(position).start
+            new = slice(before, after)
+            inputs, outputs = (
+                torch.randint(before, (after - before,), generator=generator).to(self.weight.device)
+                for _ in range(2)
+            )
+            for tensor in (self.weight, momentum(self.weight)):
+                if tensor is not None:
+                    rows = tensor[start : start + after]
+                    rows[:before, new] = rows[:before, inputs]
+                    rows[new, :after] = rows[outputs, :after]
+            own = (self.scale, self.shift)
+            along = [momentum(part) for part in own if part is not None]
+            for vector in (*own, *along, self.running_mean, self.running_var):
+                if vector is not None:
+                    rows = vector[start : start + after]
+                    rows[new] = rows[outputs]
 
-    def _rows(self, stacked: Tensor, live: Sequence[int]) -> Tensor:
-        if len(live) == len(self.edges):
+    def _block(self, position: int, width: int | None = None) -> slice:
+        start = position * self.channels
+        return slice(start, start + (self.channels if width is None else width))
+
+    def _rows(self, stacked: Tensor, live: Sequence[int], width: int) -> Tensor:
+        if len(live) == len(self.edges) and width == self.channels:
             return stacked
         if len(live) == 1:
-            return stacked[self._block(live[0])]
-        return torch.cat([stacked[self._block(position)] for position in live])
+            return stacked[self._block(live[0], width)]
+        return torch.cat([stacked[self._block(position, width)] for position in live])
 
 
 class MixedCell(nn.Module):
     """One cell with every operation on every edge."""
 
-    def __init__(self, channels: int, affine: bool, running: bool, partial: int = 1) -> None:
+    def __init__(
+        self, channels: int, affine: bool, running: bool, partial: int = 1, shuffled: bool = True
+    ) -> None:
         super().__init__()
         if channels % partial:
             raise ValueError(f"{channels} channels cannot be split into {partial} equal parts")
-        self.partial, self.mixed = partial, channels // partial
+        self.partial, self.mixed, self.shuffled = partial, channels // partial, shuffled
         self.exact_zeros = not (affine or running)
         self.conv1 = nn.ModuleList(
             MergedConvolution(self.mixed, 1, edges, affine, running) for edges in OUTGOING
@@ -176,7 +216,9 @@ class MixedCell(nn.Module):
         cell: int,
     ) -> list[tuple[int, Tensor]]:
         """Compute what leaves one node: a list of (edge, its weighted mixture)."""
-        mixed = x if self.partial == 1 else x[:, : self.mixed]
+        partial = self.partial if hooks is None or hooks.partial is None else hooks.partial
+        width = x.shape[1] // partial
+        mixed = x if partial == 1 else x[:, :width]
         total: dict[int, Tensor] = {}
 
         def live(operation: int) -> list[int]:
@@ -208,10 +250,12 @@ class MixedCell(nn.Module):
                     z = hooks.operation(y, cell=cell, edge=edge, operation=operation)
                 factor = mixture[edge, operation]
                 total[edge] = torch.addcmul(total[edge], z, factor) if edge in total else factor * z
-        if self.partial > 1:
+        if partial > 1:
             for edge in edges:
                 y = total.get(edge, torch.zeros_like(mixed))
-                total[edge] = shuffle(torch.cat([y, x[:, self.mixed :]], dim=1), self.partial)
+                total[edge] = torch.cat([y, x[:, width:]], dim=1)
+                if self.shuffled:
+                    total[edge] = shuffle(total[edge], partial)
         if hooks is not None and hooks.edges:
             for edge in edges:
                 y = total.get(edge, torch.zeros_like(x))
@@ -239,11 +283,12 @@ class NB201Supernet(Supernet):
         running: bool,
         generator: torch.Generator,
         partial: int = 1,
+        shuffled: bool = True,
     ) -> None:
         super().__init__()
         self.stem = frame.Stem(in_channels, channels, running)
         self.blocks = nn.ModuleList(
-            MixedCell(width, affine, running, partial)
+            MixedCell(width, affine, running, partial, shuffled)
             if kind == "cell"
             else frame.Reduction(width // 2, width, running)
             for kind, width in frame.plan(channels, cells_per_stage)
@@ -268,6 +313,25 @@ class NB201Supernet(Supernet):
                 x = block(x)
         logits: Tensor = self.head(x)
         return logits
+
+    def widen(
+        self,
+        before: int,
+        after: int,
+        momentum: Callable[[Tensor], Tensor | None],
+        generator: torch.Generator,
+    ) -> None:
+        """See `Supernet.widen`."""
+        for block in self.blocks:
+            if isinstance(block, MixedCell):
+                channels = block.mixed * block.partial
+                for merged in (*block.conv3, *block.conv1):
+                    assert isinstance(merged, MergedConvolution)
+                    merged.widen(channels // before, channels // after, momentum, generator)
+
+    def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
+        """See `Supernet.statistics_from`."""
+        return frame.statistics_from(self, rows)
 
     def paths(
         self, images: Tensor, architectures: Sequence[Architecture]

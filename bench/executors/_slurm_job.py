@@ -1,0 +1,95 @@
+"""What runs inside a Slurm job: a small pool over the runs that the job was given."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+class Batch:
+    """The runs of one job, by folder; called by submitit on the compute node.
+
+    Slurm signals every process of a job. The pool's own processes must outlive that, for the runs
+    finish their step and write a checkpoint: so they are started while the signals are ignored.
+    """
+
+    def __init__(self, folders: list[str], side_by_side: int) -> None:
+        self.folders, self.side_by_side = folders, side_by_side
+        self._requeue = self._ending = False
+
+    def __call__(self) -> None:
+        """Run what has no result yet; queue the job again when warned of its end."""
+        from bench import store
+        from bench.executors import Job
+        from bench.executors.processes import Processes, context, pinned
+
+        todo = [folder for path in self.folders if not store.done(folder := Path(path))]
+        jobs = [Job(spec=store.read_spec(folder), folder=folder) for folder in todo]
+        threads = max((job.spec.settings.threads for job in jobs), default=1)
+        with _ignored(signal.SIGTERM, signal.SIGUSR2), pinned(threads):
+            context()
+            forkserver.ensure_running()
+        again: Any = signal.signal(signal.SIGUSR2, self._warned)  # submitit's own
+        signal.signal(signal.SIGTERM, self._ended)
+        pool = Processes(jobs=self.side_by_side, slots_per_gpu=self.side_by_side)
+        pool.submit(jobs)
+        statuses: dict[Path, str] = {}
+        while pool.active:
+            if self._requeue or self._ending:
+                pool.cancel()
+            for folder, status in pool.poll().items():
+                statuses[folder] = status
+                print(f"{time.strftime('%X')} {folder.name}: {status}", flush=True)
+            pool.wait(0.2)
+        if (self._requeue or (self._ending and _still_wanted())) and self._left():
+            again(signal.SIGUSR2, None)  # counts, pickles `checkpoint()`, requeues, exits
+        if any(status != "ok" for status in statuses.values()):
+            sys.exit(1)  # for sacct and squeue; how each run ended stands in its folder
+
+    def checkpoint(self) -> Any:
+        """Return what the queued job shall do: submitit asks for it before it requeues."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(Batch(self._left(), self.side_by_side))
+
+    def _left(self) -> list[str]:
+        from bench import store
+
+        return [path for path in self.folders if store.read_result(Path(path)) is None]
+
+    def _warned(self, number: int, frame: FrameType | None) -> None:
+        self._requeue = True
+
+    def _ended(self, number: int, frame: FrameType | None) -> None:
+        self._ending = True
+
+
+def _still_wanted() -> bool:
+    """Say whether a job that was asked to end by SIGTERM shall be queued again.
+
+    Under preemption it is still running, within its grace; a job that ends then by itself is not
+    queued again by Slurm, so it must do so. After scancel it is cancelled, and stays so.
+    """
+    from bench.executors.slurm import squeue
+
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    task = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
+    return squeue().get(task if array else os.environ["SLURM_JOB_ID"]) == "RUNNING"
+
+
+@contextlib.contextmanager
+def _ignored(*numbers: signal.Signals) -> Iterator[None]:
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

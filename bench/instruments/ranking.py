@@ -1,0 +1,49 @@
+"""Kendall's tau of the supernet's ranking, along the search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bench.instruments import Instrument, Reading
+from bench.ranking.population import Population
+from bench.ranking.protocol import Protocol
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class Ranking(Instrument):
+    """τ-b of sub-networks' scores with their true accuracy, while the search runs.
+
+    ``rank_tau`` (by accuracy), ``rank_tau_loss`` (by negative loss) and ``rank_tau_parameters`` (by
+    parameter count, the same at every reading). NaN without truth. No interval: the protocol of
+    the final ranking has one.
+    """
+
+    cost: ClassVar[str] = "size · images/(3·batch) F, half of that where cells share work"
+
+    size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
+    images: int = Field(500, ge=2, description="validation images")
+
+    def observe(self, setup: Setup, state: SearchState) -> Reading:
+        """See `Instrument.observe`."""
+        from bench.ranking.measure import measure
+
+        if setup.truth is None:
+            names = ("rank_tau", "rank_tau_loss", "rank_tau_parameters")
+            return dict.fromkeys(names, float("nan"))
+        protocol = Protocol(
+            population=Population(size=self.size),
+            images=self.images,
+            batch=self.images,
+            resamples=0,
+        )
+        numbers = measure(setup, state, protocol).flat()
+        return {
+            "rank_tau": numbers["tau"],
+            "rank_tau_loss": numbers["tau_loss"],
+            "rank_tau_parameters": numbers["tau_parameters"],
+        }

@@ -1,0 +1,142 @@
+"""Which architectures are ranked, and what each stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bench.spaces import Architecture, Space
+from bench.streams import generator
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The architectures of one measurement.
+
+    Attributes
+    ----------
+    weights
+        How many architectures of the population each one stands for [N]; None: all the same.
+    strata
+        Label of each one's stratum [N]; None: one stratum.
+    """
+
+    cells: list[Architecture]
+    weights: NDArray[np.float64] | None = None
+    strata: NDArray[np.int64] | None = None
+
+
+class Population(BaseModel):
+    """Which architectures are ranked.
+
+    Which cell stands for its class matters: isomorphic cells hold other weights of the supernet.
+    It is the first of the space's enumeration, always.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["unique", "all", "stratified", "top", "list"] = Field(
+        "unique",
+        description="the first cell of each isomorphism class; every cell; a stratified draw of "
+        "the unique ones by true accuracy, with design weights and all of the top tenth; that top "
+        "tenth alone; the cells of a file",
+    )
+    size: int | None = Field(300, ge=2, description="draw so many at random; null: take them all")
+    seed: int = Field(0, description="of the draw; the same for all runs")
+    disconnected: bool = Field(True, description="keep cells whose output never sees the input")
+    file: str | None = Field(None, description="for kind: list, a text file with a cell per line")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "list") != (self.file is not None):
+            raise ValueError("kind: list and file belong together")
+        return self
+
+    def draw(self, space: Space, truth: NDArray[np.float64] | None = None) -> Sample:
+        """Return the architectures, in the order of the space.
+
+        Parameters
+        ----------
+        truth
+            True accuracies of ``space.unique()`` [6466]; needed by ``stratified`` and ``top``.
+
+        Raises
+        ------
+        ValueError
+            When the population needs a truth that is not given, or the file is not a list of cells.
+        """
+        if self.kind == "list":
+            return Sample(self._listed(space))
+        cells: Sequence[Architecture] = (
+            list(space.architectures()) if self.kind == "all" else space.unique()
+        )
+        keep = np.array([self.disconnected or space.connected(cell) for cell in cells])
+        if self.kind in ("stratified", "top"):
+            if truth is None:
+                raise ValueError(f"population: {self.kind} needs ground truth")
+            keep &= ~np.isnan(truth)
+            rows = np.flatnonzero(keep)
+            return self._by_truth([cells[i] for i in rows.tolist()], truth[rows])
+        chosen = [cells[i] for i in np.flatnonzero(keep).tolist()]
+        if self.size is None or self.size >= len(chosen):
+            return Sample(chosen)
+        return Sample(
+            [chosen[i] for i in self._some(len(chosen), self.size, "population").tolist()]
+        )
+
+    def _some(self, total: int, size: int, *key: str | int) -> NDArray[np.int64]:
+        """Draw ``size`` of ``total`` positions without replacement, sorted."""
+        order = torch.randperm(total, generator=generator("cpu", self.seed, *key))
+        drawn: NDArray[np.int64] = np.sort(order[:size].numpy())
+        return drawn
+
+    def _by_truth(self, cells: list[Architecture], truth: NDArray[np.float64]) -> Sample:
+        """Take the top tenth whole and, for ``stratified``, a share of every other decile."""
+        rank = np.empty(len(cells), dtype=np.int64)
+        rank[np.argsort(truth, kind="stable")] = np.arange(len(cells))
+        decile = rank * 10 // len(cells)
+        if self.kind == "top":
+            rows = np.flatnonzero(decile == 9)
+            if self.size is not None and self.size < len(rows):
+                rows = rows[self._some(len(rows), self.size, "population")]
+            return Sample([cells[i] for i in rows.tolist()])
+        weights, drawn = np.ones(len(cells)), []
+        for label in range(10):
+            members = np.flatnonzero(decile == label)
+            size = len(members)
+            if label < 9 and self.size is not None:
+                size = min(size, max(2, round(self.size / 10)))
+            rows = members[self._some(len(members), size, "stratum", label)]
+            weights[rows] = len(members) / size
+            drawn.append(rows)
+        rows = np.sort(np.concatenate(drawn))
+        return Sample([cells[i] for i in rows.tolist()], weights[rows], decile[rows])
+
+    def _listed(self, space: Space) -> list[Architecture]:
+        """Read the cells of a file, one per line; blank lines and ``#`` comments are left out."""
+        path = Path(self.file or "")
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: cannot be read as text ({error})") from None
+        cells: dict[Architecture, int] = {}
+        for number, line in enumerate(lines, start=1):
+            if not (text := line.strip()) or text.startswith("#"):
+                continue
+            try:
+                cell = space.decode(text)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}") from None
+            if cell in cells:
+                raise ValueError(f"{path}:{number}: the cell of line {cells[cell]} again")
+            cells[cell] = number
+        if len(cells) < 2:
+            raise ValueError(f"{path}:1: needs at least two cells to rank")
+        return list(cells)

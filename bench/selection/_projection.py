@@ -1,0 +1,98 @@
+"""Edge after edge becomes one operation while the supernet is tuned in between (DARTS-PT)."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.selection import Selection
+from bench.spaces import Active, Architecture, Space
+from bench.streams import generator
+from bench.variants import Moment, Variant
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class Projected(Variant):
+    """Edges that have been decided: their mixture is one-hot and no other operation competes."""
+
+    name: ClassVar[str] = "projected"
+
+    decided: dict[int, int]
+    learns: bool
+
+    def mixture(self, weights: Tensor, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
+        """Put a one in the decided rows."""
+        rows = list(weights)
+        for edge, operation in self.decided.items():
+            rows[edge] = torch.zeros_like(rows[edge])
+            rows[edge][operation] = 1.0
+        return torch.stack(rows)
+
+    def candidates(self, space: Space, moment: Moment) -> Active | None:
+        """Leave the decided operation alone on its edge."""
+        everything = list(range(len(space.operations)))
+        edges = range(len(space.edges))
+        return [[self.decided[e]] if e in self.decided else everything for e in edges]
+
+    def updates_architecture(self, moment: Moment) -> bool:
+        """Say whether alpha learns on."""
+        return self.learns
+
+
+class Projection(Selection):
+    """Decide the edges in random order, tuning the supernet after each; works on a copy."""
+
+    epochs: int = Field(5, ge=0, description="tuning epochs after every edge but the last")
+    lr: float = Field(0.0025, gt=0, description="constant learning rate of the weights")
+    learn_alpha: bool = Field(True, description="go on learning alpha while tuning")
+    images: int | None = Field(None, ge=1, description="validation images; null: the whole half")
+    batch: int = Field(500, ge=2, description="images per batch, over which batch norm averages")
+
+    @abstractmethod
+    def strongest(self, setup: Setup, state: SearchState, edge: int, operations: list[int]) -> int:
+        """Return the operation that the edge keeps, of those that compete on it."""
+
+    def select(self, setup: Setup, state: SearchState) -> Architecture:
+        """See `Selection.select`."""
+        from bench.search import architecture_step, weight_step
+
+        tuned, decided = copy.deepcopy(state), dict[int, int]()
+        tuned.weight_optimizer.state.clear()
+        # What variants schedule stays as in the last epoch; data and noise go on with the step.
+        tuned.epoch = max(0, min(state.epoch, setup.settings.search.epochs) - 1)
+        draws = generator("cpu", setup.seed, self.name)
+        order = torch.randperm(len(setup.space.edges), generator=draws).tolist()
+        competing = setup.composition.candidates(setup.moment(tuned, "evaluate"))
+        for edge in order:
+            stage = self._tuning(setup, decided)
+            everything = range(len(setup.space.operations))
+            left = list(everything if competing is None else competing[edge])
+            decided[edge] = self.strongest(stage, tuned, edge, left)
+            stage = self._tuning(setup, decided)
+            for _ in range(self.epochs * setup.steps_per_epoch if edge != order[-1] else 0):
+                architecture_step(stage, tuned)
+                weight_step(stage, tuned)
+                tuned.step += 1
+        return tuple(decided[edge] for edge in range(len(setup.space.edges)))
+
+    def _tuning(self, setup: Setup, decided: dict[int, int]) -> Setup:
+        """Return the search with these edges decided and the tuning's learning rate."""
+        from bench.composition import Composition
+
+        projected = Projected(decided=dict(decided), learns=self.learn_alpha)
+        search = setup.settings.search
+        weights = search.weights.model_copy(update={"lr": self.lr, "lr_min": self.lr})
+        settings = setup.settings.model_copy(
+            update={"search": search.model_copy(update={"weights": weights})}
+        )
+        variants = (*setup.composition.variants, projected)
+        return replace(setup, settings=settings, composition=Composition(variants, setup.space))

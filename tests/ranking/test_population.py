@@ -1,0 +1,69 @@
+"""Populations have the sizes and the weights that they say."""
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.ranking.correlation import tau_b
+from bench.ranking.population import Population
+
+SPACE = registry.parse("spaces", "nb201")
+
+
+def test_sizes():
+    assert len(Population(size=None).draw(SPACE).cells) == 6466
+    assert len(Population(kind="all", size=None).draw(SPACE).cells) == 15625
+    connected = Population(kind="all", size=None, disconnected=False).draw(SPACE)
+    assert len(connected.cells) == 15625 - 341
+    drawn = Population(size=50).draw(SPACE).cells
+    assert len({SPACE.canonical(cell) for cell in drawn}) == 50
+    assert drawn == Population(size=50).draw(SPACE).cells
+    assert drawn != Population(size=50, seed=1).draw(SPACE).cells
+
+
+def test_a_stratified_draw_stands_for_the_population():
+    rng = np.random.default_rng(0)
+    truth = rng.gamma(2, 10, size=6466)
+    sample = Population(kind="stratified", size=900).draw(SPACE, truth)
+    assert len(sample.cells) == 9 * 90 + 646
+    assert sample.weights.sum() == pytest.approx(6466)
+    row = {cell: i for i, cell in enumerate(SPACE.unique())}
+    drawn = truth[[row[cell] for cell in sample.cells]]
+    assert np.sort(truth)[-600:].min() >= np.sort(truth)[-646]
+    assert set(np.sort(truth)[-646:]) <= set(drawn)  # all of the top tenth
+    scores = truth + rng.normal(0, 15, size=6466)
+    whole = tau_b(scores, truth)
+    rows = [row[cell] for cell in sample.cells]
+    assert tau_b(scores[rows], truth[rows], sample.weights) == pytest.approx(whole, abs=0.03)
+    assert abs(tau_b(scores[rows], truth[rows]) - whole) > 0.03  # the weights are needed
+
+
+def test_the_top_tenth_alone():
+    truth = np.arange(6466.0)
+    cells = Population(kind="top", size=None).draw(SPACE, truth).cells
+    assert cells == list(SPACE.unique())[-len(cells) :] and 640 < len(cells) < 650
+
+
+def test_a_users_list(tmp_path):
+    path = tmp_path / "cells.txt"
+    names = [SPACE.encode(cell) for cell in SPACE.unique()[5:8]]
+    path.write_text("# mine\n\n" + "\n".join(names))
+    drawn = Population(kind="list", file=str(path)).draw(SPACE)
+    assert [SPACE.encode(cell) for cell in drawn.cells] == names
+    path.write_text("\n".join([*names, "nonsense"]))
+    with pytest.raises(ValueError, match=r"cells.txt:4: "):
+        Population(kind="list", file=str(path)).draw(SPACE)
+    path.write_text("\n".join([*names, names[0]]))
+    with pytest.raises(ValueError, match="the cell of line 1 again"):
+        Population(kind="list", file=str(path)).draw(SPACE)
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "list"}, {"kind": "unique", "file": "x"}])
+def test_kind_and_file_belong_together(wrong):
+    with pytest.raises(ValueError, match="belong together"):
+        Population(**wrong)
+
+
+def test_what_needs_truth_says_so():
+    with pytest.raises(ValueError, match="needs ground truth"):
+        Population(kind="stratified").draw(SPACE)
