@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -50,13 +50,11 @@ class AblationFile(BaseModel):
     contrast: Contrast
     space: Any = "nb201"
     variants: dict[str, dict[str, Any] | None] = {}
-    grid: dict[str, dict[str, dict[str, Any] | None]] = {}
+    grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
 
     @field_validator("grid")
     @classmethod
     def _small_enough(cls, grid: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        if empty := [factor for factor, levels in grid.items() if not levels]:
-            raise ValueError(f"{empty[0]} has no levels")
         if (size := math.prod(map(len, grid.values()))) > MAX_CELLS:
             raise ValueError(f"{size} combinations; at most {MAX_CELLS}")
         return grid

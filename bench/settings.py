@@ -36,6 +36,9 @@ class _Model(BaseModel):
     )
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class WeightOptimizer(_Model):
     """SGD on the weights; the rate follows a cosine per step."""
 
@@ -51,7 +54,7 @@ class ArchitectureOptimizer(_Model):
     """Adam on the architecture parameters."""
 
     lr: float = Field(3e-4, ge=0)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     weight_decay: float = Field(1e-3, ge=0)
     initial: float = Field(1e-3, ge=0, description="deviation of the normal initial alpha")
 

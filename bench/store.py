@@ -26,6 +26,7 @@ RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
     "result.json", "spec.json", "progress.json", "checkpoint.pt", "ranking.parquet",
 )  # fmt: skip
 
+FILES = (RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING)
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """What the system says when nothing more can be written: a run stops and can go on later."""
 

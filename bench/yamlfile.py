@@ -120,7 +120,10 @@ def _construct(
         ]
     if node.tag.rpartition(":")[2] not in {"null", "bool", "int", "float", "str"}:
         raise ConfigError(f"{path}:{line}: {dotted(at)}: tag {node.tag!r} is not allowed")
-    return loader.construct_object(node, deep=True)
+    value = loader.construct_object(node, deep=True)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ConfigError(f"{path}:{line}: {dotted(at)}: a number beyond 64 bits")
+    return value
 
 
 def dotted(path: KeyPath) -> str:

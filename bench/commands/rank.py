@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.ranking.protocol import Protocol
     from bench.truth import TruthSource
 
@@ -19,31 +22,91 @@ def register(app: typer.Typer) -> None:
 
 
 def rank(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     protocol: Annotated[
-        Path | None, typer.Option("--protocol", "-p", help="A YAML file with a protocol's fields.")
+        Path | None,
+        typer.Option("--protocol", "-p", help="A YAML file with a protocol's fields, or a grid."),
     ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a field: batch_norm=recalibrated, truth.column=..."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also keep every score (parquet).")
+        Path | None, typer.Option("--output", "-o", help="Also keep every score or row (CSV).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Rank the supernet of a finished run: the panel with intervals, ceiling, baseline and hash."""
+    """Rank supernets of finished runs again: the panel with intervals, ceiling, baseline and hash.
+
+    With several runs, or a protocol file that holds a grid, a table of τ under every protocol.
+    """
+    from bench.ranking.sweep import read_protocols
+    from bench.yamlfile import ConfigError
+
+    varied = protocol is not None and len(read_protocols(protocol, _default())) > 1
+    if len(runs) == 1 and not varied:
+        _one(runs[0], protocol, sets or [], output, as_json)
+        return
+    if protocol is None or sets:
+        raise ConfigError("--set: with several runs or a grid, say everything in --protocol FILE")
+    _many(runs, protocol, output, as_json)
+
+
+def _default() -> Protocol:
+    from bench.ranking.protocol import Protocol
+
+    return Protocol()
+
+
+def _many(runs: list[Path], protocol: Path, output: Path | None, as_json: bool) -> None:
+    """Rank several runs under every protocol of a file."""
+    from bench.ranking.sweep import read_protocols, sweep
+
+    table = sweep(
+        runs,
+        lambda own: read_protocols(protocol, own),
+        said=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(output, index=False, float_format="%.4f")
+        print(f"wrote {output}", file=sys.stderr)
+    print(table.to_json(orient="records") if as_json else sensitivity(table, protocol))
+
+
+def sensitivity(table: pd.DataFrame, protocol: Path) -> str:
+    """Return a Markdown table: mean τ over seeds by variant and protocol, with the range."""
+    from bench.ranking.sweep import read_protocols
+
+    varied = list(read_protocols(protocol, _default())[0][0])
+    lines = [
+        "| " + " | ".join(["variant", *varied, "seeds", "τ accuracy", "τ loss", "τ params"]) + " |",
+        "|" + "---|" * (len(varied) + 5),
+    ]
+    for key, rows in table.groupby(["label", *varied], sort=False):
+        cells = [str(part) for part in (key if isinstance(key, tuple) else (key,))]
+        numbers = [
+            f"{rows[name].mean():.3f} ({rows[name].min():.3f} to {rows[name].max():.3f})"
+            for name in ("tau", "tau_loss")
+        ]
+        end = [str(len(rows)), *numbers, f"{rows['tau_parameters'].mean():.3f}"]
+        lines.append("| " + " | ".join([*cells, *end]) + " |")
+    return "\n".join(lines)
+
+
+def _one(
+    run: Path, protocol: Path | None, sets: list[str], output: Path | None, as_json: bool
+) -> None:
+    """Rank one run and show the whole panel."""
     from bench import store
     from bench.execute import arithmetic
     from bench.ranking.measure import measure
-    from bench.ranking.protocol import Protocol
     from bench.reopen import reopen
     from bench.yamlfile import ConfigError
 
     spec = store.read_spec(run)
-    chosen, truth = read_protocol(
-        spec.settings.ranking or Protocol(), spec.settings.truth, protocol, sets or []
-    )
+    own = spec.settings.ranking or _default()
+    chosen, truth = read_protocol(own, spec.settings.truth, protocol, sets)
     if truth is None:
         raise ConfigError("truth: the run has none; give one with --set truth.name=...")
     settings = spec.settings.model_copy(update={"truth": truth, "ranking": chosen})
@@ -54,25 +117,23 @@ def rank(
     numbers = found.flat()
     same = (store.read_result(run) or {}).get("protocol") == found.digest
     if output is not None:
-        found.table.to_parquet(output, index=False)
+        found.table.to_csv(output, index=False)
     if as_json:
         print(json.dumps(store.finite(numbers | {"same_protocol_as_run": same})))
         return
-    print(
-        f"{spec.label} seed {spec.seed}, {numbers['ranked']} architectures, protocol {found.digest}"
-    )
+    what = f"{numbers['ranked']} architectures, protocol {found.digest}"
+    print(f"{spec.label} seed {spec.seed}, {what}")
     if not same:
         print("not the run's own protocol: its τ must not be compared with the run's")
-    for name, panel in (("accuracy", found.accuracy), ("negative loss", found.loss)):
-        print(f"\nby {name}")
-        for key, value in panel.flat().items():
-            if isinstance(value, float):
-                print(f"  {key:18} {value:8.3f}")
-        for key, why in panel.reasons.items():
-            print(f"  {key}: {why}")
-    print(f"\nparameter-count τ {numbers['tau_parameters']:.3f} on the same architectures")
-    print(f"connected cells only: {numbers['accuracy_tau_connected']:.3f} by accuracy, "
-          f"{numbers['loss_tau_connected']:.3f} by loss")  # fmt: skip
+    columns = {"accuracy": found.accuracy.flat(), "loss": found.loss.flat()}
+    print(f"\n{'score':18} {'accuracy':>9} {'−loss':>9}")
+    for key, value in columns["accuracy"].items():
+        if isinstance(value, float):
+            print(f"{key:18} {value:9.3f} {columns['loss'][key]:9.3f}")
+    connected = [numbers[f"{name}_tau_connected"] for name in columns]
+    print(f"{'tau, connected':18} {connected[0]:9.3f} {connected[1]:9.3f}")
+    for key, why in found.accuracy.reasons.items():
+        print(f"  {key}: {why}")
 
 
 def read_protocol(
@@ -84,15 +145,13 @@ def read_protocol(
     from bench import registry
     from bench.config import assignment, first_error
     from bench.ranking.protocol import Protocol
-    from bench.yamlfile import ConfigError, dotted, load
+    from bench.ranking.sweep import read_protocols
+    from bench.yamlfile import ConfigError, dotted
 
     fields: dict[str, Any] = own.model_dump(mode="json")
-    where = "--set"
     if path is not None:
-        document = load(path)
-        if not isinstance(document.data, dict):
-            raise ConfigError(f"{path}:1: a protocol is a mapping of its fields")
-        fields, where = document.data, str(path)
+        ((_, read),) = read_protocols(path, own)
+        fields = read.model_dump(mode="json")
     changed: dict[str, Any] = {"truth": registry.dump(truth) if truth else {}, **fields}
     for text in sets:
         key, value = assignment(text)
@@ -110,4 +169,4 @@ def read_protocol(
         return Protocol.model_validate(changed), source
     except ValidationError as error:
         place, message = first_error(error)
-        raise ConfigError(f"{where}: {dotted(place)}: {message}") from None
+        raise ConfigError(f"--set: {dotted(place)}: {message}") from None

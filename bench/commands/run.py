@@ -101,7 +101,7 @@ def run(
         write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
         with Watch(campaign) as watch:
             campaign.run(chosen, watch, force=force)
-        if not campaign.full:
+        if not (campaign.full or campaign.interrupted):
             finish(root, campaign, as_json)
     except KeyboardInterrupt:
         campaign.interrupted = True

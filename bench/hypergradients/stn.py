@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -130,6 +131,8 @@ class Stn(Trained):
             moved = response.displacement(state, problem.weights, delta)
             plus = self._gradient(problem, moved, delta, 1.0, batch)
             minus = self._gradient(problem, moved, delta, -1.0, batch)
+            for one, other in ((plus, minus), (minus, plus)):  # λ ± δ may run different paths
+                one.update({n: torch.zeros_like(g) for n, g in other.items() if n not in one})
             # The decay's own gradient at ±δ is wd·(w ± moved): half the difference is wd·moved.
             decay = problem.inner.weight_decay
             odd = {n: (plus[n] - minus[n]) / 2 + decay * moved[n] for n in plus}

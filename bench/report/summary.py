@@ -179,7 +179,8 @@ class Summary:
         contrast = self.manifest["contrast"]
         result = compare(self.runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
-            return {"pairs": 0, "ties": 0, "p": math.nan}
+            numbers = ("difference", "difference_low", "difference_high", "improvement", "delta", "p")
+            return {"pairs": 0, "ties": 0} | dict.fromkeys(numbers, math.nan)
         return {
             "difference": result.difference.estimate,
             "difference_low": result.difference.low, "difference_high": result.difference.high,

@@ -18,8 +18,8 @@ class FairDarts(Variant):
     Paper and code: the paper compares a squared with an absolute distance (``distance``) and takes
     the squared one; its weight is 10, while the code's loss classes default to 0.1. The paper
     discretises by a threshold of 0.85 on every σ(α), so that an edge may keep two operations or
-    none; NAS-Bench-201 has one per edge, and argmax is used. There is no strength at which it is
-    plain DARTS: the softmax is gone even with weight 0.
+    none; NAS-Bench-201 has one per edge, and argmax is used. There is no off: the
+    softmax is gone even with weight 0.
     """
 
     paper: ClassVar[str] = (

@@ -16,7 +16,7 @@ class UniformSampling(Sampling):
 
     Every edge draws one of its operations at every weight step. The cell is chosen afterwards by
     the supernet's score of sampled cells. Weight decay and momentum also act on weights that the
-    step did not use, as in the official RSPS code of its time.
+    step did not use, as in the official RSPS code of its time. There is no off: it has no strength.
     """
 
     paper: ClassVar[str] = (

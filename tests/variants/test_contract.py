@@ -40,12 +40,41 @@ def test_it_says_what_it_is(name):
     assert registry.parse("variants", registry.dump(variant())) == variant()
 
 
-def test_skip_dropout_at_rate_zero_is_plain_darts_bit_for_bit(small):
-    off = registry.parse("variants", {"name": "skip_dropout", "rate": 0.0})
-    plain, same = run(small(), []), run(small(), [off])
+@pytest.mark.parametrize("name", NAMES)
+def test_off_is_plain_darts_bit_for_bit(name, tiny):
+    variant = registry.load("variants", name)
+    if variant.off is None:
+        assert "no off" in " ".join(variant.__doc__.split()), "the docstring says why"
+        return
+    states = []
+    for variants in ([], [{"name": name, **variant.off}]):
+        setup, state = tiny(*variants)
+        search(setup, state)
+        states.append(state)
+    plain, same = states
+    assert plain.architecture.keys() == same.architecture.keys() and same.stopped is None
     assert torch.equal(plain.architecture["alpha"], same.architecture["alpha"])
     for a, b in zip(plain.supernet.parameters(), same.supernet.parameters(), strict=True):
         assert torch.equal(a, b)
+    assert plain.history == same.history
+
+
+@pytest.mark.parametrize(
+    ("seam", "name"), [(s, n) for s in ("variants", "selection") for n in registry.names(s)]
+)
+def test_presets_are_sound_and_what_stands_beside_them_wins(seam, name):
+    member = registry.load(seam, name)
+    for preset, parameters in member.presets.items():
+        found = registry.parse(seam, {"name": name, "preset": preset})
+        assert found == member(**parameters)
+        assert registry.parse(seam, registry.dump(found)) == found
+    with pytest.raises(ValueError, match="unknown preset 'papr'"):
+        registry.parse(seam, {"name": name, "preset": "papr"})
+
+
+def test_an_explicit_key_wins_over_the_preset():
+    found = registry.parse("variants", {"name": "partial_channels", "preset": "paper", "K": 2})
+    assert found.K == 2 and found.warmup == 0.3
 
 
 def moment(epoch, epochs=50, phase="weights"):

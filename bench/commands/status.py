@@ -1,0 +1,72 @@
+"""`bench status`: what is done, running, failed or dead, and when it will be over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(status)
+
+
+def status(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="An output folder, or a folder of them.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Say how the runs stand, whoever runs them; exit 1 where some failed or are dead."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench import cli
+    from bench.commands.plan import duration
+    from bench.status import attention, count, eta, outputs, runs
+
+    found = {root: runs(root) for root in outputs(directory)}
+    bad = any(s.kind in ("failed", "stale") for states in found.values() for s in states)
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {
+                        "output": str(root), "counts": count(states), "eta_seconds": eta(states),
+                        "runs": [
+                            {"label": s.label, "seed": s.seed, **dataclasses.asdict(s)}
+                            for s in states
+                        ],
+                    }
+                    for root, states in found.items()
+                ]
+            )
+        )  # fmt: skip
+        raise typer.Exit(cli.FAILED if bad else cli.OK)
+    console = Console()
+    for root, states in found.items():
+        counts = ", ".join(f"{number} {kind}" for kind, number in count(states).items() if number)
+        left = eta(states)
+        note = f"; about {duration(left)} left" if left else ""
+        print(f"{root}: {len(states)} runs: {counts}{note}")
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for state in attention(states):
+            heard = (
+                f"silent for {duration(state.quiet)}"
+                if state.kind == "stale" and state.quiet
+                else ""
+            )
+            at = f"epoch {state.epoch}/{state.epochs}" if state.epochs else ""
+            said = state.status if state.status not in ("running", "") else ""
+            note = ", ".join(part for part in (said, at, heard, state.error) if part)
+            table.add_row(Text(state.label), f"seed {state.seed}", state.kind, Text(note[:120]))
+        if table.rows:
+            console.print(table)
+        if any(s.kind in ("failed", "stale", "stopped") for s in states):
+            print(f"next    python -m bench retry {root}")
+    raise typer.Exit(cli.FAILED if bad else cli.OK)
