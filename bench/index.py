@@ -79,7 +79,7 @@ def _row(folder: Path) -> dict[str, Any] | None:
 
 def _read(root: Path) -> dict[str, tuple[Looks, dict[str, Any] | None]]:
     """Return the cache; empty where there is none, or it is damaged or of another time."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         digest, _, content = (root / CACHE).read_bytes().partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() == digest:
             cached = json.loads(content)

@@ -114,7 +114,7 @@ def eta(states: list[RunState]) -> float | None:
     """
     working = [state for state in states if state.kind == "running"]
     whole = [s.seconds for s in states if s.kind == "done"]
-    whole = whole or [s.seconds / s.share for s in working if s.share > 0.02]
+    whole = whole or [s.seconds / s.share for s in working if s.share > 0]
     if not working or not whole:
         return None
     left = sum(1 - s.share for s in states if s.kind not in ("done", "failed"))

@@ -100,7 +100,7 @@ def done(folder: Path) -> bool:
 
 def read_progress(folder: Path) -> dict[str, Any]:
     """Return the last progress that a run reported; empty where there is none."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         progress = json.loads((folder / PROGRESS).read_bytes())
         if isinstance(progress, dict):
             return progress

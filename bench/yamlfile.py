@@ -15,6 +15,11 @@ MAX_DEPTH = 50
 class ConfigError(ValueError):
     """Bad input: one line that names the file, the line and the field."""
 
+    def __init__(self, message: str) -> None:
+        # What was read may hold line breaks and worse; a message shows them as escapes.
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        super().__init__("".join(shown))
+
 
 class Document:
     """A YAML file as plain data and the line on which every key and item stands.

@@ -225,6 +225,6 @@ def _user() -> str:
 def _last_job(folder: Path) -> str | None:
     try:
         found = json.loads((folder / JOB).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found["job"] if isinstance(found, dict) and isinstance(found.get("job"), str) else None

@@ -60,7 +60,13 @@ def paths(value, at=()):
     """Yield the path of everything in a nested mapping."""
     if at:
         yield at
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in pairs:
         yield from paths(inner, (*at, key))
 
@@ -148,12 +154,18 @@ def test_hundreds_of_malformed_files(folder):
         found = re.fullmatch(rf"{re.escape(str(path))}:(\d+): (.+)", message)
         assert found and len(message) < 600, (name, message)
         line, rest = int(found[1]), found[2]
-        first = min(n for p, n in lines_of(text.replace(str(10**400), "1")).items() if p[: len(at)] == at[: len(p)] and p)
+        first = min(
+            n
+            for p, n in lines_of(text.replace(str(10**400), "1")).items()
+            if p[: len(at)] == at[: len(p)] and p
+        )
         assert first <= line <= len(text.splitlines()), (name, message)
         # The field is named: by its own name, its parent's, or that of the variant.
         words = {str(part) for part in at[-3:]} | {"zzz", "variants", "(the file)"}
         assert any(word in rest for word in words), (name, message)
-    print(f"\nmalformed: {refused} of {len(CASES)} refused with file, line and field; {accepted} sound")
+    print(
+        f"\nmalformed: {refused} of {len(CASES)} refused with file, line and field; {accepted} sound"
+    )
     assert refused >= 200
     # Any column of the results may be asked about; which there are is seen when there are some.
     assert accepted == ["contrast.metric is text"]

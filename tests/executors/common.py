@@ -20,9 +20,13 @@ FILE = ROOT / "ablations" / "skip_dropout.yaml"
 CLOCKS = {"seconds", "search_seconds", "ranking_seconds", "checksum", "provenance"}
 
 
-def specs(*sets: str, only: Iterable[str] = ("darts",), seeds: str = "1", file: Path = FILE) -> list[RunSpec]:
+def specs(
+    *sets: str, only: Iterable[str] = ("darts",), seeds: str = "1", file: Path = FILE
+) -> list[RunSpec]:
     """Return runs at the smallest scale."""
-    return plan(read_ablation(file, str(ROOT / "ablations/profiles/smoke.yaml"), list(sets), seeds), only)
+    return plan(
+        read_ablation(file, str(ROOT / "ablations/profiles/smoke.yaml"), list(sets), seeds), only
+    )
 
 
 def numbers(folder: Path) -> dict[str, Any]:

@@ -100,7 +100,10 @@ def test_resume_from_20_random_steps_is_bit_identical(tmp_path):
     for stop in random.Random(1).sample(range(1, steps), 20):
         folder, polls = tmp_path / f"stopped{stop}", iter(range(steps + 1))
         # The lock is polled too, once, before the first step.
-        assert execute(run, folder, lambda polls=polls, stop=stop: next(polls) >= stop) == "interrupted"
+        assert (
+            execute(run, folder, lambda polls=polls, stop=stop: next(polls) >= stop)
+            == "interrupted"
+        )
         assert checkpoint.load(folder / store.CHECKPOINT)["step"] == stop
         assert store.read_result(folder) is None
         assert execute(run, folder) == "ok"

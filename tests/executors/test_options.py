@@ -108,7 +108,10 @@ def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
 
     import signal
 
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+    before = {
+        n: signal.getsignal(n)
+        for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    }
     monkeypatch.setattr("bench.execute.execute", execute)
     (run,) = specs()
     store.write_spec(tmp_path, run)

@@ -37,7 +37,9 @@ def slurm(tmp_path_factory):
     if os.getuid() != 0:
         reason = "sinfo does not work and only root can start a Slurm"
     elif not all(shutil.which(name) for name in ("sinfo", "slurmctld", "slurmd", "munged")):
-        reason = "Slurm is not installed; `tools/slurm_one_node.sh start DIR` installs and starts it"
+        reason = (
+            "Slurm is not installed; `tools/slurm_one_node.sh start DIR` installs and starts it"
+        )
     if reason is not None:
         warnings.warn(f"THE SLURM EXECUTOR IS NOT TESTED HERE: {reason}", stacklevel=1)
         pytest.skip(reason)

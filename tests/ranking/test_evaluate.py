@@ -100,7 +100,7 @@ def test_recalibrated_statistics_are_those_of_training_images(small, variants, r
 
 def test_running_statistics_are_those_that_the_search_kept(small):
     setup = build(small(space={"name": "nb201", "channels": 4, "cells": 1}), [], 0)
-    with pytest.raises(ValueError, match="needs space.running_statistics"):
+    with pytest.raises(ValueError, match=r"needs space\.running_statistics"):
         evaluate(setup, initial_state(setup), [(3,) * 6], Protocol(batch_norm="running"))
     space = {"name": "nb201", "channels": 4, "cells": 1, "running_statistics": True}
     setup = build(small(space=space), [], 0)

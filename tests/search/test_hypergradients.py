@@ -76,6 +76,15 @@ def test_a_search_with_it_and_a_variant(hypergradient, tiny):
     assert bool(ends[0].hypergradient) == setup.hypergradient.trains
 
 
+@pytest.mark.parametrize("variant", registry.names("variants"))
+def test_the_two_most_demanding_go_with_every_variant(variant, tiny):
+    """One differentiates through T steps of it, the other lives in them."""
+    for hypergradient in (IN_LOOP, cheap("reverse")):
+        setup, state = started(tiny(hypergradient, data={"name": "digits", "size": 32}), [variant])
+        search(setup, state)
+        assert all(torch.isfinite(value).all() for value in everything(state))
+
+
 @pytest.mark.parametrize(
     "hypergradient", [IN_LOOP, cheap("reverse")], ids=["stn in the loop", "reverse"]
 )

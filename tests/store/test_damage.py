@@ -237,7 +237,9 @@ def test_a_run_with_a_hostile_checkpoint_starts_again(finished, tmp_path):
     copy = tmp_path / run.folder
     copy.mkdir()
     payload = io.BytesIO()
-    torch.save({"identity": run.digest, "state": {"supernet": Calls(os.mkdir, str(canary))}}, payload)
+    torch.save(
+        {"identity": run.digest, "state": {"supernet": Calls(os.mkdir, str(canary))}}, payload
+    )
     (copy / store.CHECKPOINT).write_bytes(sealed(payload.getvalue()))
     assert execute(run, copy) == "ok" and not canary.exists()
     same_bits(copy, folder)

@@ -1,0 +1,1 @@
+"""Has search quality regressed? A deterministic layer, and a statistical one with a known error."""

@@ -1,0 +1,210 @@
+"""What the gate compares with: recorded traces, the bank of seeds, and the history of both."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import store
+from bench.checkpoint import write_atomically
+from bench.gate import calibration, searches
+from bench.gate.invariants import fingerprint, truth_of_the_gate
+from bench.gate.seedbank import BANK, FRESH, choose_k, null_probability
+from bench.gate.traces import Traces, from_plain, record, to_plain
+
+FOLDER = Path("results") / "baselines"
+FILE, HISTORY = "gate.json", "history.jsonl"
+Said = Callable[[str], None]
+
+
+class BaselineError(ValueError):
+    """A baseline that is missing, damaged or of another gate; names the command that writes one."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What was recorded, and why.
+
+    Attributes
+    ----------
+    bank
+        Metric → values of the seeds 0, 1, … in order.
+    k, margins, detectable
+        The rule: which smallest value is the threshold, the drop that matters per metric, and the
+        drop that is seen in 90 of 100 checks.
+    provenance
+        Commit, date and versions.
+    """
+
+    reason: str
+    provenance: dict[str, str]
+    traces: Traces
+    truth: dict[str, Any]
+    bank: dict[str, list[float]]
+    k: int
+    margins: dict[str, float]
+    detectable: dict[str, float]
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The bank as [n₀, metrics]."""
+        return np.array([self.bank[name] for name in self.bank]).T
+
+
+def provenance() -> dict[str, str]:
+    """Return commit, date and the versions that numbers may depend on."""
+    import torch
+
+    import bench
+    from bench.execute import _commit
+
+    return {
+        "commit": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bench": bench.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said) -> Baseline:
+    """Record a baseline.
+
+    Parameters
+    ----------
+    keep
+        A baseline whose bank still holds, for a change that moves only the traces.
+
+    Raises
+    ------
+    ValueError
+        When no reason is given, or a search of the bank diverged.
+    """
+    if not reason.strip():
+        raise ValueError("--reason: say why these numbers are the right ones from now on")
+    said("traces")
+    traces = record()
+    if keep is None:
+        found = searches.outcomes(list(range(BANK)), jobs, said)
+        bank = {name: [found[seed][name] for seed in range(BANK)] for name in searches.METRICS}
+        if not np.isfinite(np.array(list(bank.values()))).all():
+            raise ValueError("a search of the bank diverged: nothing was recorded")
+    else:
+        bank = keep.bank
+    margins = {name: margin for name, (*_, margin) in searches.METRICS.items()}
+    matrix = np.array([bank[name] for name in bank]).T
+    said("calibration")
+    seen = {
+        name: calibration.detectable(matrix, list(margins.values()), i)
+        for i, name in enumerate(bank)
+    }
+    return Baseline(
+        " ".join(reason.split()), provenance(), traces, fingerprint(truth_of_the_gate()),
+        bank, choose_k(len(bank)), margins, seen,
+    )  # fmt: skip
+
+
+def write(baseline: Baseline, folder: Path = FOLDER) -> Path:
+    """Write a baseline and a line of the history."""
+    content = {
+        "gate": searches.digest(),
+        "reason": baseline.reason,
+        "provenance": baseline.provenance,
+        "rule": {
+            "k": baseline.k,
+            "suspect_by_chance_at_most": len(baseline.bank)
+            * null_probability(BANK, FRESH, baseline.k),
+            "margins": baseline.margins,
+            "detectable": {n: round(v, 4) for n, v in baseline.detectable.items()},
+        },
+        "truth": baseline.truth,
+        "bank": {n: [round(v, 6) for v in values] for n, values in baseline.bank.items()},
+        "traces": to_plain(baseline.traces),
+    }
+    # One line per list keeps a diff of a new baseline readable.
+    text = json.dumps(store.seal(content), indent=1)
+    write_atomically(folder / FILE, _compact(text).encode())
+    append(folder / HISTORY, {
+        "kind": "baseline", **baseline.provenance, "verdict": "accepted",
+        "reason": baseline.reason, "metrics": baseline.bank,
+    })  # fmt: skip
+    return folder / FILE
+
+
+def _compact(text: str) -> str:
+    """Put lists of plain numbers on one line each."""
+    import re
+
+    return (
+        re.sub(r"\[\s*([-+\d.e,\s]+?)\s*\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n"
+    )
+
+
+def read(folder: Path = FOLDER) -> Baseline:
+    """Read the baseline of a folder.
+
+    Raises
+    ------
+    BaselineError
+        When there is none, it was changed by hand, or the gate measures other things by now.
+    """
+    path = folder / FILE
+    fix = 'record one with: python -m bench baseline --reason "..."'
+    try:
+        content = json.loads(path.read_bytes())
+        sound = store.seal(content)["checksum"] == content["checksum"]
+    except FileNotFoundError:
+        raise BaselineError(f"{path}: no baseline here; {fix}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise BaselineError(f"{path}: damaged or changed by hand; {fix}")
+    if content["gate"] != searches.digest():
+        raise BaselineError(f"{path}: recorded by a gate that measures other things; {fix}")
+    rule = content["rule"]
+    return Baseline(
+        content["reason"], content["provenance"], from_plain(content["traces"]), content["truth"],
+        content["bank"], rule["k"], rule["margins"], rule["detectable"],
+    )  # fmt: skip
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """Add one line to a history."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(store.finite(line), separators=(",", ":"), allow_nan=False) + "\n")
+
+
+def history(*paths: Path) -> list[dict[str, Any]]:
+    """Return the lines of all histories that exist, oldest first, each once.
+
+    Raises
+    ------
+    BaselineError
+        With file and line where one cannot be read.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        if not path.is_file():
+            continue
+        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                line = json.loads(text) if text.strip() else None
+            except ValueError:
+                line = {}
+            if line is None:
+                continue
+            if not isinstance(line, dict) or not {"kind", "date", "metrics"} <= line.keys():
+                raise BaselineError(f"{path}:{number}: not a line of the gate's history")
+            found[text.strip()] = line
+    return sorted(found.values(), key=lambda line: str(line["date"]))

@@ -1,0 +1,35 @@
+"""Speed beside quality: what a pytest-benchmark JSON says; tracked, never judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+LARGEST = 64 << 20
+"""Bytes; pytest-benchmark may keep every round."""
+
+
+def read(path: Path) -> dict[str, tuple[float, str]]:
+    """Return benchmark → (value, unit), bigger is better.
+
+    Operations per second of the median round, and every number that a benchmark put into its
+    ``extra_info`` (ratios within one run hold across machines, times do not).
+
+    Raises
+    ------
+    ValueError
+        When the file is no JSON of pytest-benchmark.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError("too large")
+        found: dict[str, tuple[float, str]] = {}
+        for entry in json.loads(path.read_bytes())["benchmarks"]:
+            name = str(entry["name"])
+            found[name] = (1 / float(entry["stats"]["median"]), "1/s")
+            for what, value in entry.get("extra_info", {}).items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    found[f"{name}: {what}"] = (float(value), "")
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(f"{path}: no JSON of pytest-benchmark ({error})") from None

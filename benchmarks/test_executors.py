@@ -1,0 +1,74 @@
+"""What running many runs costs: throughput of two processes, overhead per run, listing.
+
+``python -m pytest benchmarks/test_executors.py -s`` on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from bench import store
+from bench.campaign import Campaign
+from bench.config import read_ablation
+from bench.executors.processes import Processes, cores
+from bench.plan import plan
+
+ROOT = Path(__file__).parents[1]
+
+
+def specs(seeds: int, *sets: str):
+    """Return small runs of equal length."""
+    profile = str(ROOT / "ablations/profiles/smoke.yaml")
+    ablation = read_ablation(ROOT / "ablations/skip_dropout.yaml", profile, list(sets), str(seeds))
+    return plan(ablation, ["darts"])
+
+
+def campaign(root: Path, runs, jobs: int) -> tuple[float, float]:
+    """Run a campaign; return its seconds, and the mean seconds that a run says it took."""
+    pool = Processes(jobs=jobs)
+    warm = Campaign(root / "warm", runs[:1])
+    warm.run(Processes(jobs=1), interval=0.2)  # the server has imported torch when the clock starts
+    began = time.perf_counter()
+    found = Campaign(root / "runs", runs)
+    found.run(pool, interval=0.2)
+    wall = time.perf_counter() - began
+    assert set(found.ended.values()) == {"ok"}
+    results = [store.read_result(found.folder(run)) for run in runs]
+    return wall, fmean(result["seconds"] for result in results if result)
+
+
+def busy() -> float:
+    """Return how many other processes want a core now."""
+    return os.getloadavg()[0]
+
+
+def test_overhead_per_run(tmp_path: Path) -> None:
+    """Wall time beyond what the runs themselves took, per run, one after the other."""
+    before = busy()
+    wall, mean = campaign(tmp_path, specs(20), jobs=1)
+    overhead = wall / 20 - mean
+    print(f"\noverhead per run {overhead:.3f} s (run {mean:.2f} s); load before {before:.1f}")
+    if before < 0.5:
+        assert overhead < 0.2
+
+
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_two_processes_against_one(tmp_path: Path) -> None:
+    """Runs per hour with two processes on two cores over those with one, alternating."""
+    before, runs, rates = busy(), specs(12, "search.epochs=40"), {1: [], 2: []}
+    for attempt in range(3):
+        for jobs in (1, 2):
+            wall, _ = campaign(tmp_path / f"{jobs}-{attempt}", runs, jobs)
+            rates[jobs].append(len(runs) / wall * 3600)
+    one, two = max(rates[1]), max(rates[2])
+    print(
+        f"\nruns per hour: {one:.0f} with 1 process, {two:.0f} with 2: ratio {two / one:.2f} "
+        f"on {cores()} cores; load before {before:.1f}"
+    )
+    if before < 0.5:
+        assert two / one >= 1.8
