@@ -24,6 +24,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o644)  # temporary files are private; results are for colleagues
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -138,8 +138,9 @@ def conclude(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     outcome = worth(setup, selection.select(setup, state))
     outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
     if state.history:  # what instruments read last, except where the derived cell has its own
-        last = {k: v for k, v in state.history[-1].items() if isinstance(v, int | float)}
-        outcome = {k: v for k, v in last.items() if k != "epoch"} | outcome
+        details = tuple(i.details for i in setup.settings.instruments if i.details)
+        last = {k: v for k, v in state.history[-1].items() if not k.startswith(("epoch", *details))}
+        outcome = {k: v for k, v in last.items() if isinstance(v, int | float)} | outcome
     if setup.truth is not None and setup.settings.ranking is not None:
         outcome |= rank(setup, state, folder)
     return outcome

@@ -111,18 +111,18 @@ class DataSource(Member):
     def load(self, train: bool = True) -> Images:
         """Read images and apply ``resolution``, ``augment`` and, for training, ``size``."""
         images = self.read(train)
-        if self.resolution is not None:
-            images = _at_resolution(images, self.resolution)
-        if self.augment is False:
-            images = replace(images, crop=0, flip=False)
-        if self.augment and not images.crop:
-            images = replace(images, crop=max(1, images.pixels.shape[-1] // 8))
         if train and self.size is not None:
             if self.size > len(images):
                 raise DataError(
                     f"size: {self.size} images asked for, {self.name} has {len(images)}"
                 )
             images = images.take(_balanced(images.labels, self.size, self.split_seed))
+        if self.resolution is not None:
+            images = _at_resolution(images, self.resolution)
+        if self.augment is False:
+            images = replace(images, crop=0, flip=False)
+        if self.augment and not images.crop:
+            images = replace(images, crop=max(1, images.pixels.shape[-1] // 8))
         return images
 
     def halves(self) -> Halves:

@@ -23,6 +23,9 @@ class Instrument(Member):
     cost: ClassVar[str] = ""
     """What one reading costs, in words and units of F (one forward and backward pass)."""
 
+    details: ClassVar[str] = ""
+    """Prefix of readings that are too many for tables and figures; they stay in the history."""
+
     every: int = Field(1, ge=1, description="read after every so many epochs")
 
     @abstractmethod

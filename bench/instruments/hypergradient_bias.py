@@ -50,6 +50,7 @@ class HypergradientBias(Instrument):
     learns no alpha.
     """
 
+    details: ClassVar[str] = PREFIX
     cost: ClassVar[str] = "sequences·(3 T to 5 T) F of the reference, about as much for estimators"
 
     every: int = Field(25, ge=1, description="read after every so many epochs")

@@ -46,7 +46,10 @@ def trajectories(summary: Summary) -> Iterator[Drawing]:
     history = summary.history
     found = [str(name) for name in history["metric"].unique()]
     others = [
-        name for name in found if name not in TRAJECTORIES and not name.startswith(SMALL_SHARE)
+        name
+        for name in found
+        # Readings that instruments call details are no columns of the runs.
+        if name in summary.runs and name not in TRAJECTORIES and not name.startswith(SMALL_SHARE)
     ]
     for name in [*(name for name in TRAJECTORIES if name in found), *others]:
         title = TRAJECTORIES.get(name, name.replace("_", " "))
@@ -281,11 +284,15 @@ def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
 
 def figures(summary: Summary) -> dict[str, list[Drawing]]:
     """Draw everything, by section of the page."""
+    from bench.report.pairs import gaps, pairs
+
     with svg.style():
         forest = differences(summary)
         return {
             "differences": [forest] if forest else [],
             "trajectories": list(trajectories(summary)),
+            "pairs": list(pairs(summary)),
+            "gaps": list(gaps(summary)),
             "shares": list(shares(summary)),
             "rankings": list(rankings(summary)),
             "alphas": list(alphas(summary)),
