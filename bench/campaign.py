@@ -73,7 +73,7 @@ class Campaign:
                     watch()
                     if executor.active:
                         executor.wait(interval)
-            except BaseException:  # a second Ctrl-C, or an error: nothing goes on unseen
+            except KeyboardInterrupt:  # the second time
                 executor.kill()
                 raise
         watch()

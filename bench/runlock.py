@@ -99,7 +99,7 @@ def alive(folder: Path) -> bool:
     except OSError:
         return quiet < STALE
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two may ask at once
     except OSError as error:
         # Held by a process of this machine: alive, however long its last step takes.
         return error.errno in (errno.EWOULDBLOCK, errno.EACCES) or quiet < STALE

@@ -57,7 +57,9 @@ def test_cells_per_second(benchmark, channels, stage, resolution, count, least):
     ratio = statistics.median(times["naive"]) / statistics.median(times["fast"])
     rate = 1 / statistics.median(times["fast"])
     benchmark.extra_info["times the naive cells per second"] = round(ratio, 2)
-    print(f"\nC={channels} N={stage} {resolution}x{resolution}: {ratio:.2f} times, {rate:.1f} cells/s")
+    print(
+        f"\nC={channels} N={stage} {resolution}x{resolution}: {ratio:.2f} times, {rate:.1f} cells/s"
+    )
     assert ratio >= least
 
 

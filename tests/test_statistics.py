@@ -178,9 +178,7 @@ def test_minimum_detectable_difference_is_detected_with_the_stated_power() -> No
     spread = rng.normal(size=n)
     spread = (spread - spread.mean()) / spread.std(ddof=1) * sd
     delta = st.minimum_detectable(spread)
-    detected = [
-        st.paired_sign_flip(rng.normal(delta, sd, n), seed=0).p <= 0.05 for _ in range(300)
-    ]
+    detected = [st.paired_sign_flip(rng.normal(delta, sd, n), seed=0).p <= 0.05 for _ in range(300)]
     assert 0.72 <= np.mean(detected) <= 0.9
     assert st.minimum_detectable([1.0, 2.0, 3.0]) == math.inf
     assert math.isnan(st.minimum_detectable([math.nan] * 9))

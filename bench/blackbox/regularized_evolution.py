@@ -43,9 +43,7 @@ class RegularizedEvolution(BlackBox):
             alive.append(((yield child), child))
 
 
-def mutate(
-    parent: Architecture, choices: Sequence[int], rng: np.random.Generator
-) -> Architecture:
+def mutate(parent: Architecture, choices: Sequence[int], rng: np.random.Generator) -> Architecture:
     """Replace the operation of one edge by another; an edge without a choice stays."""
     edges = [edge for edge, count in enumerate(choices) if count > 1]
     if not edges:

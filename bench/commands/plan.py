@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 from bench.commands.run import (
-    DeviceOption, FileArgument, JsonOption, OnlyOption, OutputOption, ProfileOption, SeedsOption, SetOption,
-    check_only, resolve,
+    DeviceOption,
+    FileArgument,
+    JsonOption,
+    OnlyOption,
+    OutputOption,
+    ProfileOption,
+    SeedsOption,
+    SetOption,
+    check_only,
+    resolve,
 )  # fmt: skip
 
 

@@ -27,6 +27,9 @@ def report(
     csv: Annotated[
         bool, typer.Option("--csv", help="Also write variants, runs and history as CSV.")
     ] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Also write every table as parquet, scores included.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON instead of tables.")
     ] = False,
@@ -53,7 +56,7 @@ def report(
             entries.append((root / "report.html", str(error)))
             continue
         entries.append((write_page(summary, root / "report.html"), summary))
-        export(summary, md=md, tex=tex, csv=csv)
+        export(summary, md=md, tex=tex, csv=csv, parquet=parquet)
     index = None if alone else write_index(entries, directory / "index.html")
     say(entries, as_json=as_json, alone=alone)
     # With --json stdout belongs to the program that reads it.
@@ -66,7 +69,7 @@ def report(
         raise typer.Exit(1)
 
 
-def export(summary: Summary, *, md: bool, tex: bool, csv: bool) -> None:
+def export(summary: Summary, *, md: bool, tex: bool, csv: bool, parquet: bool) -> None:
     """Write what was asked for beside the page."""
     from bench.checkpoint import write_atomically
     from bench.report.table import as_csv, as_markdown, as_tex
@@ -85,6 +88,10 @@ def export(summary: Summary, *, md: bool, tex: bool, csv: bool) -> None:
     for name, text in files.items():
         write_atomically(summary.root / name, text.encode())
         print(f"wrote   {summary.root / name}", file=sys.stderr)
+    if parquet:
+        from bench.exports import load
+
+        print(f"wrote   {load('parquet')(summary, str(summary.root))}", file=sys.stderr)
 
 
 def say(entries: list[tuple[Path, Summary | str]], *, as_json: bool, alone: bool) -> None:

@@ -184,7 +184,6 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
         page = write_page(summary, root / "report.html")
         as_text(summary)
         print(f"page    {page}")
-        print(
-            f"runs    {root} ({len(campaign.cached)} kept from before, {len(campaign.ended)} run now)"
-        )
+        kept, now = len(campaign.cached), len(campaign.ended)
+        print(f"runs    {root} ({kept} kept from before, {now} run now)")
         print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")

@@ -23,10 +23,7 @@ class Job(BaseModel):
 
 
 class Executor(Member):
-    """Starts runs and says how they ended; the runs themselves report through their folders.
-
-    An executor is a context manager: leaving it cancels what is still running.
-    """
+    """Starts runs and says how they ended; the runs themselves report through their folders."""
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job]) -> None:

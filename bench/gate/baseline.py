@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import numpy as np
 from bench import store
 from bench.checkpoint import write_atomically
 from bench.gate import calibration, searches
-from bench.gate.invariants import fingerprint, truth_of_the_gate
+from bench.gate.invariants import fingerprint, judged
 from bench.gate.seedbank import BANK, FRESH, choose_k, null_probability
 from bench.gate.traces import Traces, from_plain, record, to_plain
 
@@ -109,7 +110,7 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said
         for i, name in enumerate(bank)
     }
     return Baseline(
-        " ".join(reason.split()), provenance(), traces, fingerprint(truth_of_the_gate()),
+        " ".join(reason.split()), provenance(), traces, fingerprint(judged()[1]),
         bank, choose_k(len(bank)), margins, seen,
     )  # fmt: skip
 
@@ -143,11 +144,9 @@ def write(baseline: Baseline, folder: Path = FOLDER) -> Path:
 
 def _compact(text: str) -> str:
     """Put lists of plain numbers on one line each."""
-    import re
-
-    return (
-        re.sub(r"\[\s*([-+\d.e,\s]+?)\s*\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n"
-    )
+    # Only where the bracket ends its line: a line never ends inside a string.
+    pattern = r"\[\n\s*([-+\d.e,\s]+?)\s*\]"
+    return re.sub(pattern, lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def read(folder: Path = FOLDER) -> Baseline:

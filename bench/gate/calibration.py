@@ -101,7 +101,7 @@ def replay(
 
 
 def detectable(
-    bank: Floats, margins: Sequence[float], metric: int, *, replays: int = 2000, seed: int = 0
+    bank: Floats, margins: Sequence[float], metric: int, *, replays: int = 1000, seed: int = 0
 ) -> float:
     """Return the smallest drop of one metric alone that turns the gate red in 90 % of checks."""
     metrics = bank.shape[1]

@@ -15,17 +15,18 @@ import torch
 from bench.gate.searches import JUDGED, arithmetic, prepare
 from bench.gate.traces import BATCH_NORMS, Finding, protocol, trace
 from bench.ranking.evaluate import evaluate
+from bench.setup import Setup
 from bench.spaces import Space
 from bench.truth import Truth
 
 EPOCHS = 200
 
 
-def truth_of_the_gate() -> Truth:
-    """Return the truth that the judged searches see, as they get it."""
+def judged() -> tuple[Setup, Truth]:
+    """Return a judged search's setup and the truth in it, as the search gets it."""
     setup, _ = prepare("truth", next(iter(JUDGED.values())), 0)
     assert setup.truth is not None
-    return setup.truth
+    return setup, setup.truth
 
 
 def fingerprint(truth: Truth) -> dict[str, Any]:
@@ -51,11 +52,11 @@ def findings(recorded: dict[str, Any]) -> list[Finding]:
         The fingerprint of the truth that the baseline was recorded with.
     """
     with arithmetic():
-        return [*_truth(recorded), _default_column(), _judged(), *_leaks()]
+        setup, truth = judged()
+        return [*_truth(truth, recorded), _default_column(), _look_up(setup, truth), *_leaks()]
 
 
-def _truth(recorded: dict[str, Any]) -> Iterator[Finding]:
-    truth = truth_of_the_gate()
+def _truth(truth: Truth, recorded: dict[str, Any]) -> Iterator[Finding]:
     found = fingerprint(truth)
     measured = f"{found['dataset']}, {found['split']}, {found['budget']} epochs"
     yield Finding(
@@ -83,17 +84,15 @@ def _default_column() -> Finding:
     return Finding("truth: default column", bool(right), detail)
 
 
-def _judged() -> Finding:
-    """The worth of a cell must be its row of the table: no other column, no other cell."""
+def _look_up(setup: Setup, truth: Truth) -> Finding:
+    """Look cells up: each must be worth its own row of the table."""
     from bench.execute import worth
 
-    setup, _ = prepare("truth", next(iter(JUDGED.values())), 0)
-    assert setup.truth is not None
     wrong = [
         name
         for cell in list(setup.space.unique())[::1000]
         if worth(setup, cell)["true_accuracy"]
-        != float(np.nanmean(setup.truth.accuracy[name := setup.space.encode(cell)]))
+        != float(np.nanmean(truth.accuracy[name := setup.space.encode(cell)]))
     ]
     detail = f"wrong for {wrong[0]}" if wrong else "a cell is worth its own row"
     return Finding("truth: look-up", not wrong, detail)

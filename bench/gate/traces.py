@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bench.gate.searches import TRACED, arithmetic, prepare, steps
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
+from bench.search import DivergedError
 from bench.setup import Setup
 from bench.state import SearchState
 
@@ -80,8 +82,10 @@ def trace(name: str) -> tuple[dict[str, Floats], Setup, SearchState]:
         if alpha.grad is not None:
             gradients.append(alpha.grad.double().numpy().copy())
 
-    steps(setup, state, look)
-    traced = {"alpha": np.stack(alphas)}
+    # What a search that diverges leaves is too short to match.
+    with contextlib.suppress(DivergedError):
+        steps(setup, state, look)
+    traced = {"alpha": np.array(alphas)}
     if gradients:
         traced["gradient"] = np.stack(gradients)
     for key in ("train_loss", "valid_loss"):

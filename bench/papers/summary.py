@@ -35,19 +35,21 @@ def records(outcomes: list[Outcome]) -> list[dict[str, Any]]:
                         at = {"dataset": dataset, "split": split}
                         flat.append({**head, **at, **said, "verdict": "not run", **tail})
         for one in outcome.obtained:
-            flat.append({
-                **head,
-                "dataset": one.dataset,
-                "split": one.split,
-                **_numbers("claimed", one.claimed or Number(math.nan)),
-                **_numbers("obtained", one.number),
-                "iqm": one.iqm.estimate,
-                "iqm_low": one.iqm.low,
-                "iqm_high": one.iqm.high,
-                "gap": one.gap,
-                "verdict": one.verdict,
-                **tail,
-            })
+            flat.append(
+                {
+                    **head,
+                    "dataset": one.dataset,
+                    "split": one.split,
+                    **_numbers("claimed", one.claimed or Number(math.nan)),
+                    **_numbers("obtained", one.number),
+                    "iqm": one.iqm.estimate,
+                    "iqm_low": one.iqm.low,
+                    "iqm_high": one.iqm.high,
+                    "gap": one.gap,
+                    "verdict": one.verdict,
+                    **tail,
+                }
+            )
     return flat
 
 

@@ -179,7 +179,14 @@ class Summary:
         contrast = self.manifest["contrast"]
         result = compare(self.runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
-            numbers = ("difference", "difference_low", "difference_high", "improvement", "delta", "p")
+            numbers = (
+                "difference",
+                "difference_low",
+                "difference_high",
+                "improvement",
+                "delta",
+                "p",
+            )
             return {"pairs": 0, "ties": 0} | dict.fromkeys(numbers, math.nan)
         return {
             "difference": result.difference.estimate,

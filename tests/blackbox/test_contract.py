@@ -150,8 +150,11 @@ def test_a_tournament_of_everyone_often_enough_is_greedy() -> None:
     found = search("regularized_evolution", query, budget=40, tournament=2000)
     for i, child in enumerate(found.evaluated[10:], start=10):
         best = max(range(i - 10, i), key=found.accuracies.__getitem__)
-        top = [found.evaluated[j] for j in range(i - 10, i)
-               if found.accuracies[j] == found.accuracies[best]]
+        top = [
+            found.evaluated[j]
+            for j in range(i - 10, i)
+            if found.accuracies[j] == found.accuracies[best]
+        ]
         assert any(sum(a != b for a, b in zip(child, p, strict=True)) == 1 for p in top)
 
 

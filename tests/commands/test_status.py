@@ -54,9 +54,8 @@ def test_status_of_every_kind(root):
     with runlock.hold(folders[2]):
         states = runs(root)
         assert [state.kind for state in states] == ["done", "failed", "running", "stale"]
-        assert count(states) == dict(
-            done=1, running=1, waiting=0, stopped=0, stale=1, failed=1
-        )  # fmt: skip
+        expected = {"done": 1, "running": 1, "waiting": 0, "stopped": 0, "stale": 1, "failed": 1}
+        assert count(states) == expected
         # Half an epoch's worth of the two: nine twentieths are done of each.
         whole = states[0].seconds
         assert eta(states) == pytest.approx(whole * 2 * (1 - 0.45))

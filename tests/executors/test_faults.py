@@ -37,13 +37,14 @@ def reference(root, runs):
     ("kills", "seeds"), [(5, 2), pytest.param(100, 12, marks=pytest.mark.stress)]
 )
 def test_kill_9_of_everything_at_random_moments(tmp_path, kills, seeds):
-    sets = ["search.epochs=30"]
+    sets = ["search.epochs=20"]
     runs = specs(*sets, only=BOTH, seeds=str(seeds))
     expected = reference(tmp_path / "expected", runs)
     draw, killed, lost, repeated, again, rounds = random.Random(8), 0, 0, [], 0, 0
     while killed < kills:
         rounds += 1
-        root, finished = tmp_path / f"round{rounds}", {}
+        finished: dict = {}
+        root = tmp_path / f"round{rounds}"
         over = False
         while not over:
             known = {p: p.stat().st_mtime_ns for p in root.glob("*/result.json")}
@@ -53,18 +54,8 @@ def test_kill_9_of_everything_at_random_moments(tmp_path, kills, seeds):
             words = ("run", FILE, "-p", "smoke", "--seeds", seeds, "-o", root, "--jobs", 2)
             only = [word for label in BOTH for word in ("--only", label)]
             process = bench(*words, *only, "--set", sets[0])
-            if killed < kills:
-                # From the first moment until some runs have ended: the first seconds are imports.
-                began, moment = time.time(), draw.uniform(0, 3)
-                if draw.random() < 0.8:
-                    until(lambda: fresh(root, began) or process.poll() is not None)
-                deadline = time.time() + moment
-                until(lambda: time.time() > deadline or process.poll() is not None)
-            else:
-                process.wait(300)
-            over = process.poll() is not None
-            os.killpg(process.pid, signal.SIGKILL) if not over else None
-            out, err = process.communicate()
+            over = not (killed < kills and kill_at_random(process, root, draw))
+            err = process.communicate(timeout=900)[1]
             if over:
                 assert process.returncode == 0, err
             else:
@@ -74,10 +65,23 @@ def test_kill_9_of_everything_at_random_moments(tmp_path, kills, seeds):
             same_bits(root / run.folder, expected.folder(run))
         assert len(list(root.glob("*/result.json"))) == len(runs) == len(store.index(root))
     print(
-        f"\nkill -9: {killed} kills in {rounds} ablations of {len(runs)} runs: {lost} finished runs lost, "
-        f"{again} run twice, at most {max(repeated)} finished epochs to repeat; all bits as undisturbed"
+        f"\nkill -9: {killed} kills, {rounds} ablations of {len(runs)} runs: {lost} finished runs "
+        f"lost, {again} run twice, {max(repeated)} finished epochs to repeat; bits as undisturbed"
     )
     assert lost == again == 0 and max(repeated) == 0
+
+
+def kill_at_random(process, root, draw):
+    """Kill a command and all its processes at a random moment; False where it ended before."""
+    began, moment = time.time(), draw.uniform(0, 3)
+    if draw.random() < 0.8:  # mostly while runs are at work: the first seconds are imports
+        until(lambda: fresh(root, began) or process.poll() is not None, seconds=300)
+    deadline = time.time() + moment
+    until(lambda: time.time() > deadline or process.poll() is not None)
+    if process.poll() is not None:
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    return True
 
 
 def fresh(root, since):
@@ -93,7 +97,9 @@ def behind(folder):
 
 
 def test_resume_from_20_random_steps_is_bit_identical(tmp_path):
-    (run,) = specs("search.epochs=6", "ranking=null", only=["skip_dropout_0.3"])
+    (run,) = specs(
+        "search.epochs=6", "ranking=null", "instruments=[cell]", only=["skip_dropout_0.3"]
+    )
     whole = tmp_path / "whole"
     assert execute(run, whole) == "ok"
     steps = checkpoint.load(whole / store.CHECKPOINT)["step"]
@@ -199,7 +205,7 @@ def test_a_full_disk_is_a_clean_stop_and_can_go_on(small_disk, tmp_path):
     words = ("run", FILE, "-p", "smoke", "--seeds", 3, "--only", BOTH[0], "--only", BOTH[1])
     words = (*words, "--set", "search.epochs=3", "-o", small_disk / "out", "--jobs", 2)
     process = bench(*words)
-    out, err = process.communicate(timeout=120)
+    err = process.communicate(timeout=300)[1]
     assert process.returncode == 1 and "Traceback" not in err, err
     assert "no space left" in err.splitlines()[-1] and "resume with: python -m bench run" in err
     kept = [run for run in runs if store.done(small_disk / "out" / run.folder)]
@@ -210,7 +216,7 @@ def test_a_full_disk_is_a_clean_stop_and_can_go_on(small_disk, tmp_path):
         checkpoint.load(path)
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     process = bench(*words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0 and f"({len(kept)} kept from before" in out, err
     expected = reference(tmp_path / "expected", runs)
     for run in runs:
@@ -238,7 +244,7 @@ def test_nan_and_out_of_memory_are_recorded_and_counted(tmp_path):
     out = tmp_path / "out"
     profile = ROOT / "ablations/profiles/smoke.yaml"
     process = bench("run", file, "-p", profile, "--seeds", 2, "-o", out, "--jobs", 2, "--json")
-    text, err = process.communicate(timeout=120)
+    text, err = process.communicate(timeout=300)
     assert process.returncode == 1, err
     runs = specs(file=file, only=(), seeds="2")
     expected = {"a": "ok", "b": "ok", "nan": "diverged", "too_large": "out_of_memory"}
@@ -254,11 +260,11 @@ def test_nan_and_out_of_memory_are_recorded_and_counted(tmp_path):
         (2, 2), (2, 2), (2, 0), (2, 0),
     ]  # fmt: skip
     assert "2 diverged" in rows["nan"]["statuses"]
-    assert "2 out_of_memory" in rows["too_large"]["statuses"]
+    assert rows["too_large"]["statuses"].replace(" ", "_") == "2_out_of_memory"
     assert sorted(run["status"] for run in table["runs"]) == sorted(2 * list(expected.values()))
     for form, file_name in (("--md", "report.md"), ("--tex", "report.tex"), ("--csv", "runs.csv")):
         done = bench("report", out, form)
-        assert done.communicate(timeout=60) and done.returncode == 0
+        assert done.communicate(timeout=200) and done.returncode == 0
         assert "too_large" in (out / file_name).read_text().replace("\\_", "_")
 
 
@@ -277,7 +283,7 @@ def test_ctrl_c_once_stops_after_the_step_and_the_command_resumes(tmp_path):
     process = bench(*words)
     until(lambda: all(epoch(tmp_path / "out" / run.folder) >= 1 for run in runs), process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    out, err = process.communicate(timeout=60)
+    err = process.communicate(timeout=200)[1]
     assert process.returncode == 130 and "Traceback" not in err, err
     assert err.splitlines()[-1].startswith("interrupted; resume with: python -m bench run")
     for run in runs:
@@ -286,7 +292,7 @@ def test_ctrl_c_once_stops_after_the_step_and_the_command_resumes(tmp_path):
         saved = checkpoint.load(folder / store.CHECKPOINT, run.digest)
         assert saved["step"] > 0 and store.read_result(folder) is None
     process = bench(*words)
-    out, err = process.communicate(timeout=120)
+    err = process.communicate(timeout=300)[1]
     assert process.returncode == 0, err
     expected = reference(tmp_path / "expected", runs)
     for run in runs:
@@ -299,14 +305,15 @@ def test_ctrl_c_twice_ends_at_once(tmp_path, executor):
     folder = tmp_path / run.folder
     process = bench(
         "run", FILE, "-p", "smoke", "--seeds", 1, "--only", "darts", "-o", tmp_path,
-        "--set", "ranking.population.size=6000", "--set", "ranking.images=128", "--executor", executor,
+        "--set", "ranking.population.size=6000", "--set", "ranking.images=128",
+        "--executor", executor,
     )  # fmt: skip
     until(lambda: store.read_progress(folder).get("status") == "ranking", process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None  # what is being ranked is ranked to its end, but
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    err = process.communicate(timeout=10)[1]
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "resume with" in err
     until(lambda: not alive(store.read_progress(folder)["pid"]), seconds=10)

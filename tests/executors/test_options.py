@@ -48,7 +48,7 @@ def test_what_an_executor_does_not_take_is_one_line(executor, assignment, says):
 
 
 def test_an_unknown_executor_is_one_line():
-    with pytest.raises(ConfigError, match="--executor slrm: .*did you mean 'slurm'"):
+    with pytest.raises(ConfigError, match=r"--executor slrm: .*did you mean 'slurm'"):
         make("slrm")
 
 

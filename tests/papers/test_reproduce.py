@@ -42,10 +42,15 @@ def paper(**rows: dict[str, object]) -> PaperTable:
         {"method": name, "version": "v", "claimed": {"cifar10": claim}, "obtain": {how: value}}
         for name, (claim, how, value) in ((name, row["row"]) for name, row in rows.items())  # type: ignore[misc]
     ]
-    return PaperTable.model_validate({
-        "title": "T", "paper": "P", "measure": "accuracy",
-        "datasets": ["cifar10", "cifar100", "imagenet16"], "rows": entries,
-    })
+    return PaperTable.model_validate(
+        {
+            "title": "T",
+            "paper": "P",
+            "measure": "accuracy",
+            "datasets": ["cifar10", "cifar100", "imagenet16"],
+            "rows": entries,
+        }
+    )
 
 
 def test_verdicts_follow_the_pass_band() -> None:
@@ -69,10 +74,17 @@ def test_verdicts_follow_the_pass_band() -> None:
 
 def test_a_row_without_a_claim_passes_nothing() -> None:
     [outcome] = reproduce(
-        PaperTable.model_validate({
-            "title": "T", "paper": "P", "measure": "accuracy", "datasets": ["cifar10"],
-            "rows": [{"method": "m", "version": "v", "claimed": {}, "obtain": {"optimum": True}}],
-        }),
+        PaperTable.model_validate(
+            {
+                "title": "T",
+                "paper": "P",
+                "measure": "accuracy",
+                "datasets": ["cifar10"],
+                "rows": [
+                    {"method": "m", "version": "v", "claimed": {}, "obtain": {"optimum": True}}
+                ],
+            }
+        ),
         synthetic(),
     )
     assert outcome.verdict == "no claim"
@@ -180,9 +192,7 @@ def test_list_names_the_tables(run: Run) -> None:
         ((), "name a published table"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_2(
-    run: Run, arguments: tuple[str, ...], says: str
-) -> None:
+def test_mistakes_are_one_line_and_exit_2(run: Run, arguments: tuple[str, ...], says: str) -> None:
     out, err = run(*arguments, code=2)
     assert out == "" and says in err and err.count("\n") == 1
 

@@ -56,7 +56,7 @@ def test_21_labels_that_lead_out_are_refused_in_files_and_in_specifications(proj
     # And where validation was gone around:
     forged = run.model_copy(update={"label": label})
     if "/" in label:
-        with pytest.raises(ValueError, match="leads out|null byte"):
+        with pytest.raises(ValueError, match=r"leads out|null byte"):
             Campaign(project / "out", [forged]).run(Inline(), interval=0.01)
 
 

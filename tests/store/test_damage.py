@@ -77,7 +77,7 @@ def test_500_damaged_artefacts_are_all_detected(finished, name):
 
 
 def test_a_damaged_index_is_rebuilt(finished):
-    run, folder = finished
+    _, folder = finished
     expected = store.index(folder.parent)
     cache = folder.parent / index.CACHE
     sound, draw = cache.read_bytes(), random.Random(0)
@@ -148,7 +148,7 @@ class GetAttr:
         self.canary = canary
 
     def __reduce__(self):
-        return getattr(builtins, "exec"), (f"open({str(self.canary)!r}, 'w')",)
+        return builtins.exec, (f"open({str(self.canary)!r}, 'w')",)
 
 
 def payloads(canary):
