@@ -14,6 +14,8 @@ from bench.campaign import Campaign
 from bench.executors.inline import Inline
 from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
 
+pytestmark = pytest.mark.stress  # minutes on a busy machine: `tox -e stress`
+
 SCRIPT = ROOT / "tools" / "slurm_one_node.sh"
 STEPS = 4
 """Steps of an epoch in the smoke profile."""
