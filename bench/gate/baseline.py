@@ -17,7 +17,7 @@ from bench import store
 from bench.checkpoint import write_atomically
 from bench.gate import calibration, searches
 from bench.gate.invariants import fingerprint, judged
-from bench.gate.seedbank import BANK, FRESH, choose_k, null_probability
+from bench.gate.seedbank import BANK, by_chance, choose_k
 from bench.gate.traces import Traces, from_plain, record, to_plain
 
 FOLDER = Path("results") / "baselines"
@@ -117,14 +117,15 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said
 
 def write(baseline: Baseline, folder: Path = FOLDER) -> Path:
     """Write a baseline and a line of the history."""
+    suspect, regressed = by_chance(len(baseline.bank), baseline.k)
     content = {
         "gate": searches.digest(),
         "reason": baseline.reason,
         "provenance": baseline.provenance,
         "rule": {
             "k": baseline.k,
-            "suspect_by_chance_at_most": len(baseline.bank)
-            * null_probability(BANK, FRESH, baseline.k),
+            "suspect_by_chance_at_most": round(suspect, 6),
+            "regressed_by_chance_at_most": round(regressed, 6),
             "margins": baseline.margins,
             "detectable": {n: round(v, 4) for n, v in baseline.detectable.items()},
         },

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.gate.check import Report
 from bench.gate.searches import METRICS
-from bench.gate.seedbank import BANK, CONFIRMING, FRESH, Judgement, null_probability
+from bench.gate.seedbank import BANK, CONFIRMING, FRESH, Judgement, by_chance
 from bench.gate.traces import Finding
 from bench.report.metrics import number
 
@@ -62,7 +62,7 @@ def _value(value: float, judgement: Judgement, signed: bool = False) -> str:
     if value == -math.inf:
         return "diverged"
     unit = METRICS[judgement.metric][2]
-    return number(value, 3 if not unit else 2, signed) + (f" {unit}" if unit else "")
+    return number(value, 2 if unit == "%" else 3, signed) + (f" {unit}" if unit else "")
 
 
 def median(judgement: Judgement) -> float:
@@ -95,11 +95,12 @@ HEADINGS = ["metric", "recorded (threshold)", "new", "change", "seen at 90 %", "
 def rule(report: Report) -> str:
     """Say by what rule the bank judges."""
     k = report.baseline.k
-    by_chance = len(report.baseline.bank) * null_probability(BANK, FRESH, k)
+    suspect, regressed = by_chance(len(report.baseline.bank), k)
     return (
-        f"Suspect: all {FRESH} fresh seeds strictly below the {_ordinal(k)} smallest of {BANK} "
-        f"(by chance in at most {100 * by_chance:.2g} % of checks, all metrics together). "
-        f"Regressed: {CONFIRMING} confirming seeds too, and a drop of the median beyond the margin."
+        f"Suspect: all {FRESH} fresh seeds strictly below the {_ordinal(k)} smallest of {BANK} (by "
+        f"chance in at most {100 * suspect:.2g} % of checks, all metrics together). Regressed: "
+        f"{CONFIRMING} confirming seeds too (at most {100 * regressed:.1g} %), and a drop of the "
+        "median beyond the margin."
     )
 
 

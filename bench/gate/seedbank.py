@@ -2,8 +2,9 @@
 
 A metric is suspect when all m fresh seeds fall strictly below the k-th smallest of the n₀ recorded
 ones. Where nothing has changed all n₀ + m values are exchangeable, whatever their distribution, so
-that this has probability C(m+k−1, m)/C(m+n₀, m), and ties only lower it. It has regressed when as
-many confirming seeds all fall there too and the median has dropped by more than a stated margin.
+that this has probability C(m+k−1, m)/C(m+n₀, m), and ties only lower it. It has regressed when c
+confirming seeds all fall there too, which by the same count has C(m+c+k−1, m+c)/C(m+c+n₀, m+c), and
+the median has dropped by more than a stated margin.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import numpy as np
 BANK, FRESH, CONFIRMING = 20, 3, 5
 """Seeds recorded (n₀), fresh per check (m), and run only where something is suspect."""
 FALSE_ALARMS = 0.01
-"""Most that all metrics together may be suspect by chance, confirmed or not."""
+"""Most that any metric may be called regressed by chance: the false alarms of the gate."""
+SUSPECTS = 0.05
+"""Most that any metric may be suspect by chance, which costs confirming seeds and no more."""
 
 Status = Literal["ok", "suspect", "cleared", "regressed"]
 
@@ -53,19 +56,35 @@ def null_probability(n: int, m: int, k: int) -> float:
     return math.comb(m + k - 1, m) / math.comb(m + n, m)
 
 
-def choose_k(metrics: int, n: int = BANK, m: int = FRESH, limit: float = FALSE_ALARMS) -> int:
-    """Return the largest k at which ``metrics`` metrics stay within ``limit`` together.
+def by_chance(metrics: int, k: int, n: int = BANK) -> tuple[float, float]:
+    """Bound the probabilities that any metric is suspect, and that any is called regressed.
 
-    By Bonferroni, so that it holds however they depend on each other.
+    By Bonferroni, so that it holds however the metrics depend on each other; the margin only
+    lowers the second.
+    """
+    return (
+        metrics * null_probability(n, FRESH, k),
+        metrics * null_probability(n, FRESH + CONFIRMING, k),
+    )
+
+
+def choose_k(metrics: int, n: int = BANK) -> int:
+    """Return the largest k, the one that sees most, at which both limits hold.
 
     Raises
     ------
     ValueError
-        When even k = 1 does not: the bank is too small.
+        When even k = 1 does not hold them: the bank is too small.
     """
-    if metrics * null_probability(n, m, 1) > limit:
-        raise ValueError(f"a bank of {n} seeds is too small for {metrics} metrics at {limit:g}")
-    return max(k for k in range(1, n + 1) if metrics * null_probability(n, m, k) <= limit)
+    limits = (SUSPECTS, FALSE_ALARMS)
+    held = [
+        k
+        for k in range(1, n + 1)
+        if all(p <= limit for p, limit in zip(by_chance(metrics, k, n), limits, strict=True))
+    ]
+    if not held:
+        raise ValueError(f"a bank of {n} seeds is too small for {metrics} metrics")
+    return held[-1]
 
 
 def threshold(bank: Sequence[float], k: int) -> float:

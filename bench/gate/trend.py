@@ -101,7 +101,7 @@ def _speed(lines: Sequence[Line], name: str, index: int) -> str:
     axes.plot(
         [i for i, _ in points], [v for _, (v, _) in points], "o-", color=svg.PALETTE[0], ms=4, lw=1
     )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * max(float(value) for _, (value, _) in points))
     _commits(axes, lines)
     unit = str(points[-1][1][1])
     axes.set_title(svg.shortened(name, 60) + (f" ({unit})" if unit else ""))

@@ -16,6 +16,8 @@ from bench.gate.seedbank import (
     CONFIRMING,
     FALSE_ALARMS,
     FRESH,
+    SUSPECTS,
+    by_chance,
     choose_k,
     judge,
     null_probability,
@@ -30,7 +32,9 @@ MARGINS = [margin for *_, margin in METRICS.values()]
 def matrices() -> list[object]:
     """Return banks to calibrate on: a normal, a bimodal and tied one, and the recorded one."""
     rng = np.random.default_rng(1)
-    bimodal = np.where(rng.random((BANK, 4)) < 0.3, 54.3, 90 + rng.normal(size=(BANK, 4)))
+    bimodal = np.where(
+        rng.random((BANK, len(METRICS))) < 0.3, 54.3, 90 + rng.normal(size=(BANK, len(METRICS)))
+    )
     found = [
         pytest.param(np.array(list(bank().values())).T, id="normal"),
         pytest.param(bimodal, id="bimodal"),
@@ -53,11 +57,13 @@ def test_the_null_probability_is_that_of_all_orders() -> None:
     assert null_probability(20, 3, 3) == pytest.approx(0.0056, abs=5e-5)
 
 
-def test_k_keeps_all_metrics_together_within_the_limit() -> None:
-    for metrics in (1, 2, 4):
+def test_k_is_the_largest_that_holds_both_limits() -> None:
+    for metrics in (1, 2, 6, 20):
         k = choose_k(metrics)
-        assert metrics * null_probability(BANK, FRESH, k) <= FALSE_ALARMS
-        assert metrics * null_probability(BANK, FRESH, k + 1) > FALSE_ALARMS
+        assert by_chance(metrics, k)[0] <= SUSPECTS and by_chance(metrics, k)[1] <= FALSE_ALARMS
+        more = by_chance(metrics, k + 1)
+        assert more[0] > SUSPECTS or more[1] > FALSE_ALARMS
+    assert by_chance(1, 3)[1] == pytest.approx(null_probability(20, 8, 3))
     with pytest.raises(ValueError, match="too small"):
         choose_k(4, n=5)
 
@@ -66,9 +72,9 @@ def test_k_keeps_all_metrics_together_within_the_limit() -> None:
 def test_false_alarms_are_at_most_one_in_a_hundred(values: np.ndarray) -> None:
     rates = calibration.replay(values, MARGINS, replays=REPLAYS)
     # Three standard errors of the simulation on top of the stated limit.
-    slack = 3 * math.sqrt(FALSE_ALARMS / REPLAYS)
+    slack = 3 * math.sqrt(SUSPECTS * (1 - SUSPECTS) / REPLAYS)
     assert rates.replays >= 200
-    assert rates.suspect <= FALSE_ALARMS + slack
+    assert rates.suspect <= SUSPECTS + slack
     assert rates.red <= FALSE_ALARMS
 
 
