@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 
 class Batch:
-    """The runs of one job, by folder; called by submitit on the compute node.
-
-    Slurm signals every process of a job. The pool's own processes must outlive that, for the runs
-    finish their step and write a checkpoint: so they are started while the signals are ignored.
-    """
+    """The runs of one job, by folder; called by submitit on the compute node."""
 
     def __init__(self, folders: list[str], side_by_side: int) -> None:
         self.folders, self.side_by_side = folders, side_by_side
@@ -29,14 +22,11 @@ class Batch:
         """Run what has no result yet; queue the job again when warned of its end."""
         from bench import store
         from bench.executors import Job
-        from bench.executors.processes import Processes, context, pinned
+        from bench.executors.processes import Processes, serve
 
         todo = [folder for path in self.folders if not store.done(folder := Path(path))]
         jobs = [Job(spec=store.read_spec(folder), folder=folder) for folder in todo]
-        threads = max((job.spec.settings.threads for job in jobs), default=1)
-        with _ignored(signal.SIGTERM, signal.SIGUSR2), pinned(threads):
-            context()
-            forkserver.ensure_running()
+        serve(max((job.spec.settings.threads for job in jobs), default=1))
         again: Any = signal.signal(signal.SIGUSR2, self._warned)  # submitit's own
         signal.signal(signal.SIGTERM, self._ended)
         pool = Processes(jobs=self.side_by_side, slots_per_gpu=self.side_by_side)
@@ -83,13 +73,3 @@ def _still_wanted() -> bool:
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     task = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
     return squeue().get(task if array else os.environ["SLURM_JOB_ID"]) == "RUNNING"
-
-
-@contextlib.contextmanager
-def _ignored(*numbers: signal.Signals) -> Iterator[None]:
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

@@ -6,8 +6,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -95,7 +97,7 @@ class Processes(Executor):
 
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
         environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
-        process: BaseProcess = context().Process(
+        process: BaseProcess = serve(job.spec.settings.threads).Process(
             target=work, args=(str(job.folder), environment), daemon=True
         )
         with pinned(job.spec.settings.threads):
@@ -150,13 +152,33 @@ class Processes(Executor):
         return waiting + len(self._running) + len(self._refused)
 
 
-def context() -> Any:
-    """Return how processes are started: from a server that has imported what a run needs."""
+def serve(threads: int) -> Any:
+    """Return how processes are started: from a server that has imported what a run needs.
+
+    Slurm, ``timeout`` and service managers signal all processes of a job. The server must outlive
+    that, for its runs finish their step and write a checkpoint: it is started deaf to it.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["bench.execute", "bench.truth.analog", "pandas"])
+    with ignored(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2), pinned(threads):
+        forkserver.ensure_running()
     return server
+
+
+@contextlib.contextmanager
+def ignored(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore signals for a moment, and have what is started in it ignore them for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ def test_an_array_with_a_failing_run_gives_the_numbers_of_inline(slurm, shared, 
 
 
 def test_scancel_requeue_preemption_and_a_killed_controller(slurm, shared, tmp_path):
-    sets = "search.epochs=80"
+    sets = "search.epochs=150"
     runs = specs(sets, only=["darts", "skip_dropout_0.3"])
     warned, cancelled = (shared / run.folder for run in runs)
     words = (
@@ -116,9 +116,10 @@ def test_scancel_requeue_preemption_and_a_killed_controller(slurm, shared, tmp_p
         "-o", shared, "--set", sets, *QUICK, "--set", "slurm.partition=low",
     )  # fmt: skip
     first = bench(*words)
-    until(lambda: min(epoch(warned), epoch(cancelled)) >= 2, first)
     # Slurm's warning before the limit: the run keeps a checkpoint and the job queues itself again.
+    until(lambda: epoch(warned) >= 2, first)
     subprocess.run(["scancel", "--signal=USR2", job(warned)], check=True)
+    until(lambda: epoch(cancelled) >= 2, first)
     subprocess.run(["scancel", job(cancelled)], check=True)
     _, err = first.communicate(timeout=400)
     assert first.returncode == 1, err
