@@ -83,7 +83,7 @@ class Ablation:
 
 
 @dataclass
-class _Layer:
+class Layer:
     """Settings as plain data, and where each of them was said."""
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -118,13 +118,13 @@ class _Layer:
             target[at[-1]] = value
             self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
 
-    def copy(self) -> _Layer:
+    def copy(self) -> Layer:
         """Return a deep enough copy to merge into."""
 
         def clone(value: Any) -> Any:
             return {k: clone(v) for k, v in value.items()} if isinstance(value, dict) else value
 
-        return _Layer(clone(self.data), dict(self.origin))
+        return Layer(clone(self.data), dict(self.origin))
 
     def where(self, path: KeyPath, otherwise: str) -> str:
         """Return where the closest enclosing field was said."""
@@ -161,7 +161,7 @@ def read_ablation(
     try:
         file = AblationFile.model_validate(document.data)
     except ValidationError as error:
-        raise _named(error, document) from None
+        raise named(error, document) from None
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     base, seed_value, seed_where = _profile(path, profile)
@@ -206,7 +206,7 @@ def read_ablation(
     )
 
 
-def _profile(path: Path, profile: str) -> tuple[_Layer, Any, str]:
+def _profile(path: Path, profile: str) -> tuple[Layer, Any, str]:
     """Read a profile into a layer; return it with its seeds and where they stand."""
     wanted = Path(profile)
     if wanted.suffix not in {".yaml", ".yml"}:
@@ -222,7 +222,7 @@ def _profile(path: Path, profile: str) -> tuple[_Layer, Any, str]:
     document = load(wanted)
     if not isinstance(document.data, dict):
         raise ConfigError(f"{wanted}:1: a profile is a mapping of settings")
-    layer, data = _Layer(), dict(document.data)
+    layer, data = Layer(), dict(document.data)
     seeds, seed_where = data.pop("seeds", 3), document.where(("seeds",))
     where = {at: document.where(at) for at in document.lines if at}
     for key, value in data.items():
@@ -251,7 +251,7 @@ def _labels(document: Document, file: AblationFile) -> list[tuple[str, _Parts]]:
     return list(found.items())
 
 
-def _arm(document: Document, label: str, parts: _Parts, base: _Layer) -> Arm:
+def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
     """Resolve one arm: its interventions and what it overrides."""
     last = parts[-1][0]
     here, named = document.where(last), "variants" if last[0] == "variants" else "grid"
@@ -302,7 +302,7 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
     try:
         found: Variant = registry.parse("variants", {**parameters, "name": at[-1]})
     except ValidationError as error:
-        raise _named(error, document, at) from None
+        raise named(error, document, at) from None
     except ValueError as error:  # no such preset
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None
@@ -356,7 +356,7 @@ def first_error(error: ValidationError) -> tuple[KeyPath, str]:
     return path, " ".join(message.split())
 
 
-def _named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
+def named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
     """Turn a validation error into one line naming file, line and field."""
     path, message = first_error(error)
     return ConfigError(f"{document.where(at + path)}: {dotted(at + path)}: {message}")

@@ -1,4 +1,4 @@
-"""`bench truth`: import official files, say what a table holds, verify it."""
+"""`bench truth`: import official files, train tables of one's own, say what one holds, verify it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,47 @@ def import_(
         typer.echo(f"  {measured:20} {entry['trials']:>8,} trials; cells by seeds: {seeds}")
     typer.echo(f"source sha256 {done['sha256']}")
     typer.echo(f"wrote {done['output']}; next: bench truth info {done['output']}")
+
+
+@sub.command()
+def tabulate(
+    recipe: Annotated[Path, typer.Argument(help="A recipe file, such as ablations/truth/*.yaml.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table; data/truth/<recipe>.parquet by default."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Trainings side by side.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field: training.epochs=60.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
+    from bench.executors.processes import cores
+    from bench.tabulate import read_recipe
+    from bench.tabulate import tabulate as train
+
+    read, out = read_recipe(recipe, sets or []), output or Path(f"data/truth/{recipe.stem}.parquet")
+    try:
+        done = train(read, out, jobs or cores(), _progress)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {out} holds what is done; run this again to go on", err=True)
+        raise typer.Exit(130) from None
+    for (cell, seed), message in done["failed"].items():
+        typer.echo(f"failed: {cell} seed {seed}: {message}", err=True)
+    if as_json:
+        _json({**done, "failed": len(done["failed"]), "output": str(out)})
+    else:
+        typer.echo(f"{done['trials']:,} trials in {out}, {done['missing']:,} missing")
+        typer.echo(f"next: bench truth info {out}")
+    raise typer.Exit(1 if done["missing"] else 0)
+
+
+def _progress(done: int, total: int) -> None:
+    if done % max(1, total // 50) == 0 or done == total:
+        typer.echo(f"{done:,} of {total:,} trials", err=True)
 
 
 @sub.command()

@@ -1,0 +1,163 @@
+"""Trained tables: the same numbers however they were made, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+from typer.testing import CliRunner
+
+from bench import standalone, tabulate
+from bench.cli import application
+from bench.data._batches import training_batch
+from bench.spaces.nb201 import cells
+from bench.truth import TruthError
+from bench.truth.table import Table
+from bench.yamlfile import ConfigError
+
+RECIPE = """
+space: {name: nb201, channels: 2, cells: 1, affine: true, running_statistics: true}
+data: {name: digits, size: 120}
+training: {epochs: 2, batch: 30}
+population: {size: 4, disconnected: false}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> tabulate.Recipe:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    return tabulate.read_recipe(tmp_path / "tiny.yaml", [])
+
+
+def rows(journal: Path) -> list[dict[str, Any]]:
+    read = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    for row in read:
+        assert row.pop("train_seconds") > 0
+    return sorted(read, key=lambda row: (row["seed"], row["arch"]))
+
+
+def test_a_trial_is_plain_training(recipe: tabulate.Recipe) -> None:
+    """Against a loop written out here: SGD with momentum by hand, its own cosine."""
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+    tabulate.prepare(recipe)
+    row = tabulate.train((cell, 7))
+    halves = recipe.data.halves()
+    network = recipe.space.network(cells.decode(cell), 1, 10, 7)
+    weights = list(network.parameters())
+    velocity = [torch.zeros_like(w) for w in weights]
+    rates = [0.1, 0.1 * (1 + 2**-0.5) / 2, 0.05, 0.1 * (1 - 2**-0.5) / 2]  # cos of 0, 45, 90, 135
+    assert len(halves.train) == 60  # two steps per epoch, two epochs
+    for step, rate in enumerate(rates):
+        batch = training_batch(halves.train, 30, step, 7, "standalone")
+        loss = F.cross_entropy(network(batch.images), batch.labels)
+        for w, v, g in zip(weights, velocity, torch.autograd.grad(loss, weights), strict=True):
+            g = g + 5e-4 * w.detach()
+            v.mul_(0.9).add_(g)
+            w.data -= rate * (g + 0.9 * v)
+    found = standalone.measure(network, halves.valid)
+    assert row["valid_loss"] == pytest.approx(found.loss, rel=1e-5)
+    assert row["valid_accuracy"] == pytest.approx(found.accuracy)
+    assert row["parameters"] == pytest.approx(sum(w.numel() for w in weights) / 1e6)
+    assert row["budget"] == 2 and "test_accuracy" not in row  # digits has no test images
+
+
+def test_cost_is_counted_by_hand() -> None:
+    """One 3x3 convolution from 1 to 2 channels on 8x8 pixels: 1,152 multiplications."""
+    from bench.data import Images
+
+    images = Images(
+        torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.zeros(1).long(), 10, (0,), (1,)
+    )
+    network = torch.nn.Conv2d(1, 2, 3, padding=1)
+    assert standalone.cost(network, images) == pytest.approx((20e-6, 1152e-6))
+
+
+def test_resumed_in_parts_and_in_parallel_gives_the_same_table(
+    recipe: tabulate.Recipe, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
+    done = tabulate.tabulate(recipe, whole, jobs=1)
+    assert done == {"trials": 8, "missing": 0, "failed": {}}
+    fewer = recipe.model_copy(update={"seeds": 1})
+    assert tabulate.tabulate(fewer, parts, jobs=2)["trials"] == 4
+    journal = parts.with_suffix(".trials") / tabulate.JOURNAL
+    text = journal.read_text()
+    journal.write_text(text[:-20])  # killed while it wrote the last line
+    assert tabulate.tabulate(recipe, parts, jobs=2)["trials"] == 8
+    assert rows(journal) == rows(whole.with_suffix(".trials") / tabulate.JOURNAL)
+    truth = Table(path=parts, column="digits_valid_2").load()
+    assert len(truth.accuracy) == 4 and all(len(v) == 2 for v in truth.accuracy.values())
+    assert "trained by bench truth tabulate" in truth.provenance and "epochs=2" in truth.provenance
+    before = parts.read_bytes()
+    tabulate.tabulate(recipe, parts, jobs=1)
+    assert parts.read_bytes() == before  # nothing to do
+
+
+def test_trials_of_another_recipe_are_never_mixed(recipe: tabulate.Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "t.parquet"
+    one = recipe.model_copy(update={"seeds": 1})
+    tabulate.tabulate(one, out, jobs=1)
+    other = one.model_copy(update={"training": standalone.Training(epochs=1, batch=30)})
+    with pytest.raises(TruthError, match="another space, data or training"):
+        tabulate.tabulate(other, out, jobs=1)
+
+
+def test_a_damaged_journal_is_refused(recipe: tabulate.Recipe, tmp_path: Path) -> None:
+    tmp_path.joinpath("t.trials").mkdir()
+    head = json.dumps({"recipe": recipe.digest})
+    (tmp_path / "t.trials" / tabulate.JOURNAL).write_text(f"{head}\n{{broken\n")
+    with pytest.raises(TruthError, match=r"trials.jsonl:2: damaged"):
+        tabulate.tabulate(recipe, tmp_path / "t.parquet", jobs=1)
+
+
+def test_a_trial_that_raises_is_missing_and_said(
+    recipe: tabulate.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = recipe.trials()
+
+    def outcomes(*_: Any) -> Any:
+        yield first, "MemoryError: too large"
+        tabulate.prepare(recipe)
+        for trial in rest:
+            yield trial, tabulate.train(trial)
+
+    monkeypatch.setattr(tabulate, "_outcomes", outcomes)
+    done = tabulate.tabulate(recipe, tmp_path / "t.parquet", jobs=1)
+    assert done["missing"] == 1 and done["failed"] == {first: "MemoryError: too large"}
+    truth = Table(path=tmp_path / "t.parquet", column="digits_valid_2").load()
+    assert sum(v.size - int((v == v).sum()) for v in truth.accuracy.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("training: {epochs: 0}", r"r.yaml:3: training.epochs"),
+        ("training: {epoch: 3}", r"r.yaml:3: training.epoch: unknown field"),
+        ("seeds: none", r"r.yaml:3: seeds"),
+        ("population: {kind: best}", r"r.yaml:3: population.kind"),
+        ("question: why", r"r.yaml:3: question: unknown field"),
+    ],
+)
+def test_a_recipe_is_refused_in_one_line(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "r.yaml").write_text(f"space: nb201\ndata: digits\n{line}\n")
+    with pytest.raises(ConfigError, match=words):
+        tabulate.read_recipe(tmp_path / "r.yaml", [])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    out = tmp_path / "t.parquet"
+    words = ["truth", "tabulate", str(tmp_path / "tiny.yaml"), "-o", str(out), "-j", "1"]
+    done = CliRunner().invoke(
+        application(), [*words, "--set", "seeds=1", "--set", "population.size=3"]
+    )
+    assert done.exit_code == 0 and "3 trials" in done.stdout
+    told = CliRunner().invoke(application(), ["truth", "info", str(out)])
+    assert told.exit_code == 0 and "digits_valid_2" in told.stdout
+    with pytest.raises(ConfigError, match=r"--set training\.epochs=x"):
+        tabulate.read_recipe(tmp_path / "tiny.yaml", ["training.epochs=x"])
