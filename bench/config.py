@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bench import registry
 from bench.composition import Composition, ContradictionError
+from bench.explanation import Criterion, Explanation
 from bench.report.metrics import METRICS
 from bench.settings import Settings
 from bench.variants import Variant
@@ -48,6 +49,7 @@ class AblationFile(BaseModel):
 
     question: str = Field(min_length=1)
     contrast: Contrast
+    explanation: Explanation | None = None
     space: Any = "nb201"
     variants: dict[str, dict[str, Any] | None] = {}
     grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
@@ -80,6 +82,7 @@ class Ablation:
     seeds: tuple[int, ...]
     profile: str
     path: Path
+    explanation: Explanation | None = None
 
 
 @dataclass
@@ -178,11 +181,18 @@ def read_ablation(
     base.put(("space",), space, where or {("space",): document.where(())})
     arms = tuple(_arm(document, label, parts, base) for label, parts in _labels(document, file))
     labels = [arm.label for arm in arms]
-    for name in ("of", "against"):
-        if (label := getattr(file.contrast, name)) not in labels:
-            hint = registry.did_you_mean(label, labels)
-            at = document.where(("contrast", name))
-            raise ConfigError(f"{at}: contrast.{name}: no variant {label!r} in this file; {hint}")
+    asked: list[tuple[KeyPath, Contrast | Criterion]] = [(("contrast",), file.contrast)]
+    for i, criterion in enumerate(file.explanation.criteria if file.explanation else ()):
+        asked.append((("explanation", "criteria", i), criterion))
+    for place, item in asked:
+        for name in ("of", "against"):
+            label = getattr(item, name)
+            if label is not None and label not in labels:
+                hint = registry.did_you_mean(label, labels)
+                where_at, field_at = document.where((*place, name)), dotted((*place, name))
+                raise ConfigError(
+                    f"{where_at}: {field_at}: no variant {label!r} in this file; {hint}"
+                )
     # Any instrument may add numbers, so an unknown name is refused only where a known one is meant.
     metric, at = file.contrast.metric, document.where(("contrast", "metric"))
     if metric not in METRICS and (near := difflib.get_close_matches(metric, METRICS, 1, 0.8)):
@@ -203,6 +213,7 @@ def read_ablation(
         seeds=_seeds(seed_value, seed_where),
         profile=Path(profile).stem,
         path=path,
+        explanation=file.explanation,
     )
 
 

@@ -155,6 +155,7 @@ def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
             "name": ablation.name,
             "question": ablation.question,
             "contrast": ablation.contrast.model_dump(),
+            "explanation": ablation.explanation and ablation.explanation.model_dump(mode="json"),
             "profile": ablation.profile,
             "seeds": list(ablation.seeds),
             "command": command(),
