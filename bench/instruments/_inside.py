@@ -1,0 +1,87 @@
+"""For instruments that look inside cells: frozen probe batches, and every operation's output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from bench.composition import BoundHooks, Composition
+from bench.data._batches import Batch, normalise
+from bench.streams import generator
+from bench.variants import Moment
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+def probe(
+    setup: Setup, name: str, batches: int, half: Literal["train", "valid"] = "valid"
+) -> list[Batch]:
+    """Return the frozen probe set of an instrument: the same images at every reading of a run.
+
+    Batches are as large as the search's, not augmented, and drawn from the stream of ``name``.
+    Images come again only where the half has fewer than are asked for.
+    """
+    images = getattr(setup.data, half)
+    size = min(setup.settings.search.batch, len(images))
+    draws, rounds = generator("cpu", setup.seed, name, half), -(-batches * size // len(images))
+    order = torch.cat([torch.randperm(len(images), generator=draws) for _ in range(rounds)])
+    rows = order[: batches * size].view(batches, size).to(images.pixels.device)
+    return [Batch(normalise(images, images.pixels[r]), images.labels[r]) for r in rows]
+
+
+def competing(setup: Setup, state: SearchState) -> list[list[int]]:
+    """Return the operations that still compete, for every edge."""
+    found = setup.composition.candidates(setup.moment(state, "evaluate"))
+    everything: Sequence[int] = range(len(setup.space.operations))
+    return [list(row) for row in found or [everything] * len(setup.space.edges)]
+
+
+class Watch(Protocol):
+    """What is told of every operation that a forward pass runs."""
+
+    def operation(self, y: Tensor, cell: int, edge: int, operation: int) -> Tensor:
+        """See one output [B, C, H, W] after the variants' transforms; return what is weighted."""
+        ...
+
+    def edge(self, cell: int, edge: int) -> None:
+        """Learn that all operations of this edge have been run."""
+        ...
+
+
+def watched(setup: Setup, watch: Watch) -> Setup:
+    """Return the same search whose forward passes tell ``watch`` what happens in the cells."""
+    return replace(setup, composition=_Watched(setup.composition, watch))
+
+
+@dataclass(frozen=True)
+class _Hooks(BoundHooks):
+    """The variants' hooks, and then the watch's."""
+
+    watch: Watch
+
+    def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
+        y = super().operation(y, cell=cell, edge=edge, operation=operation)
+        return self.watch.operation(y, cell, edge, operation)
+
+    def edge(self, y: Tensor, x: Tensor, *, cell: int, edge: int) -> Tensor:
+        self.watch.edge(cell, edge)
+        return super().edge(y, x, cell=cell, edge=edge)
+
+
+class _Watched(Composition):
+    def __init__(self, plain: Composition, watch: Watch) -> None:
+        super().__init__(plain.variants, plain.space)
+        self.watch = watch
+
+    def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> BoundHooks:
+        plain = super().hooks(architecture, moment)
+        touched = frozenset(range(len(self.space.operations)))
+        seen = architecture if plain is None else plain.architecture
+        partial = None if plain is None else plain.partial
+        return _Hooks(self.variants, self.space, seen, moment, touched, True, partial, self.watch)
