@@ -85,14 +85,18 @@ class Projection(Selection):
         return tuple(decided[edge] for edge in range(len(setup.space.edges)))
 
     def _tuning(self, setup: Setup, decided: dict[int, int]) -> Setup:
-        """Return the search with these edges decided and the tuning's learning rate."""
-        from bench.composition import Composition
+        return tuning(setup, decided, self.lr, self.learn_alpha)
 
-        projected = Projected(decided=dict(decided), learns=self.learn_alpha)
-        search = setup.settings.search
-        weights = search.weights.model_copy(update={"lr": self.lr, "lr_min": self.lr})
-        settings = setup.settings.model_copy(
-            update={"search": search.model_copy(update={"weights": weights})}
-        )
-        variants = (*setup.composition.variants, projected)
-        return replace(setup, settings=settings, composition=Composition(variants, setup.space))
+
+def tuning(setup: Setup, decided: dict[int, int], lr: float, learns: bool = False) -> Setup:
+    """Return the search with these edges decided, a constant rate, and alpha learning on or not."""
+    from bench.composition import Composition
+
+    projected = Projected(decided=dict(decided), learns=learns)
+    search = setup.settings.search
+    weights = search.weights.model_copy(update={"lr": lr, "lr_min": lr})
+    settings = setup.settings.model_copy(
+        update={"search": search.model_copy(update={"weights": weights})}
+    )
+    variants = (*setup.composition.variants, projected)
+    return replace(setup, settings=settings, composition=Composition(variants, setup.space))
