@@ -7,6 +7,7 @@ Operations that no longer compete have alpha −inf before any hook sees it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ class Composition:
         """Refuse what contradicts itself.
 
         Two relaxations or two drawers of paths; acting on alpha where it is not learned; perturbing
-        a mixture of which one path is run. Merging refuses what is set twice.
+        a mixture of which one path is run; limits that leave an edge no operation when the search
+        begins. Merging refuses what is set twice.
         """
 
         def having(*hooks: str) -> list[str]:
@@ -97,6 +99,11 @@ class Composition:
             raise ContradictionError(
                 f"{perturbing[0]} perturbs a mixture, of which {drawing[0]} runs one path"
             )
+        start = Moment(0, 0, 0, 1, 1, "weights", torch.device("cpu"))
+        limits = {v.name: kept for v in self.variants if (kept := v.candidates(self.space, start))}
+        for one, other in itertools.combinations(limits, 2):
+            if not all(self._agreed([limits[one], limits[other]]) or ()):
+                raise ContradictionError(f"{one} and {other} leave an edge no operation in common")
 
     def parameters(self, seed: int) -> dict[str, Tensor]:
         """Return the variants' own architecture parameters at their initial values."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench import registry
-from bench.composition import Composition, ContradictionError
+from bench.composition import Composition
 from bench.explanation import Criterion, Explanation
 from bench.report.metrics import METRICS
 from bench.settings import Settings
@@ -295,7 +295,7 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
         raise ConfigError(f"{layer.where(path, here)}: {dotted(path)}: {message}") from None
     try:
         composition = Composition(list(interventions.values()), settings.space)
-    except ContradictionError as error:
+    except ValueError as error:  # a contradiction, or what the space does not have
         raise ConfigError(f"{here}: {named}.{label}: {error}") from None
     if settings.selection is None:
         rule = registry.parse("selection", composition.default_selection)

@@ -65,7 +65,9 @@ def test_strengths_are_those_of_masking_by_hand(searched, read, alone, pairs):
             expected = np.mean([value[i] for value in own.values()])
             assert found[f"strength_{name}{suffix}"] == pytest.approx(expected, abs=2e-5)
         expected = np.mean([value[i] for value in both]) if both else math.nan
-        assert found[f"strength_interaction{suffix}"] == pytest.approx(expected, abs=5e-5, nan_ok=True)
+        assert found[f"strength_interaction{suffix}"] == pytest.approx(
+            expected, abs=5e-5, nan_ok=True
+        )
     assert abs(found["strength_masked"]) > 0.1  # something is there to be lost
     tau = [kendall(score.mixture[e, 1:].tolist(), [D[e, o][1] for o in range(1, 5)],
                    float(score.mixture[e, 0])) for e in range(6)]  # fmt: skip
