@@ -45,6 +45,11 @@ class Criterion(BaseModel):
 
     says: str = Field(min_length=1, description="what is expected, in words")
     metric: str = Field(description="a column of the results or a reading of an instrument")
+    beside: str | None = Field(
+        None,
+        description="a second reading: the number of a search is then Kendall's τ-b of the two "
+        "over its epochs, not an average",
+    )
     of: str = Field(description="the variant that is asked about")
     against: str | None = Field(None, description="its control, paired by seed; null: `value`")
     value: float = Field(0.0, description="what `of` is compared with where there is no control")
@@ -65,6 +70,11 @@ class Criterion(BaseModel):
         if self.when is not None and not 0 <= self.when[0] < self.when[1] <= 1:
             raise ValueError("when: expected two shares of the search, 0 ≤ from < to ≤ 1")
         return self
+
+    @property
+    def quantity(self) -> str:
+        """What is measured, in a few words."""
+        return f"τ({self.metric}, {self.beside})" if self.beside else self.metric
 
     @property
     def sign(self) -> int:

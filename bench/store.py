@@ -13,6 +13,9 @@ import errno
 import hashlib
 import json
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +149,44 @@ def confined(root: Path, spec: RunSpec) -> Path:
 def folders(root: Path) -> Iterator[Path]:
     """Yield the run folders below an output folder, sorted by name."""
     yield from sorted(p.parent for p in root.glob(f"*/{SPEC}"))
+
+
+def reuse(source: Path, wanted: dict[Path, RunSpec]) -> list[Path]:
+    """Copy finished runs of the same identity from another output folder.
+
+    Parameters
+    ----------
+    wanted
+        Where a run should be → the run; what is there already is left alone.
+
+    Returns
+    -------
+    list
+        The folders that were filled.
+    """
+    by_digest = {spec.digest: (target, spec) for target, spec in wanted.items()}
+    filled = []
+    for found in folders(source):
+        target, spec = by_digest.get(found.name.rpartition("-")[2], (None, None))
+        result = read_result(found)
+        if (
+            target is None
+            or spec is None
+            or target.exists()
+            or (result or {}).get("status") != "ok"
+        ):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".reuse."))
+        for name in FILES:
+            if (found / name).is_file() and not (found / name).is_symlink():
+                shutil.copy2(found / name, draft / name)
+        write_spec(draft, spec)  # under the name that it has here
+        write_json(draft / RESULT, seal({**(result or {}), "label": spec.label}))
+        os.chmod(draft, 0o755)
+        os.replace(draft, target)
+        filled.append(target)
+    return filled
 
 
 def results(root: Path) -> list[dict[str, Any]]:

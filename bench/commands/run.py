@@ -78,6 +78,10 @@ def run(
     device: DeviceOption = None,
     sets: SetOption = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done.")] = False,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option("--reuse", help="Copy runs of the same identity from this output folder."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
@@ -85,6 +89,7 @@ def run(
     from bench.executors._options import make
     from bench.plan import default_output, plan
     from bench.progress import Watch
+    from bench import store
     from bench.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
@@ -97,6 +102,9 @@ def run(
         truth.load()
     root = output or inside_project(default_output(ablation))
     campaign = Campaign(root, specs)
+    for source in reuse or ():
+        copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
+        print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
     try:
         write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
         with Watch(campaign) as watch:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bench.config import first_error
 from bench.explanation import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
+from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
 from bench.report.metrics import METRICS, bounds, number, p_text, plural
 from bench.report.summary import MANIFEST, Summary
@@ -45,12 +46,12 @@ class Judged:
         """What was measured and what follows from it."""
         c, d = self.criterion, self.decision
         if not d.seeds:
-            return f"{c.metric} was not measured in any pair of finished runs."
+            return f"{c.quantity} was not measured in any pair of finished runs."
         digits = decimals(c)
         control = c.against or (f"{c.value:g}" if c.value else "zero")
         limits = bounds(d.effect, digits, "95 % interval {} to {}", signed=True)
         text = (
-            f"{c.metric} of {c.of} minus {control}: {number(d.effect.estimate, digits, signed=True)} "
+            f"{c.quantity} of {c.of} minus {control}: {number(d.effect.estimate, digits, signed=True)} "
             f"({limits or 'no interval'}; {plural(d.seeds, 'seed')}; smallest effect of interest "
             f"{number(c.sign * c.smallest, digits, signed=True)})"
         )
@@ -158,27 +159,53 @@ def differences(summary: Summary, criterion: Criterion) -> dict[int, float]:
 
 def per_seed(summary: Summary, label: str, criterion: Criterion) -> dict[int, float]:
     """Return the number of every finished run of a variant that a criterion is about."""
+    if criterion.beside is not None:
+        return _agreement(summary, label, criterion)
     if criterion.when is None:
         column = values(summary.runs, label, criterion.metric)
         if not column.empty:
             return {int(str(seed)): float(value) for seed, value in column.items()}
-    history = summary.history
-    rows = history[
-        (history["label"] == label)
-        & (history["status"] == "ok")
-        & (history["metric"] == criterion.metric)
-    ]
-    epochs = (summary.settings(label).get("search") or {}).get("epochs") or rows["epoch"].max()
     found: dict[int, float] = {}
-    for seed, run in rows.groupby("seed"):
+    for seed, run in _readings(summary, label, criterion.metric).groupby("seed"):
         if criterion.when is not None:
-            share = run["epoch"] / epochs
-            run = run[(share > criterion.when[0]) & (share <= criterion.when[1])]
+            run = _window(summary, label, run, criterion)
         else:
             run = run[run["epoch"] == run["epoch"].max()]
         if not run.empty:
             found[int(str(seed))] = float(run["value"].mean())
     return found
+
+
+def _agreement(summary: Summary, label: str, criterion: Criterion) -> dict[int, float]:
+    """Return τ-b of two readings over the epochs of every finished run that has both."""
+    one, other = (
+        _readings(summary, label, name).set_index(["seed", "epoch"])["value"]
+        for name in (criterion.metric, str(criterion.beside))
+    )
+    both = pd.concat({"one": one, "other": other}, axis=1).dropna().reset_index()
+    found: dict[int, float] = {}
+    for seed, run in both.groupby("seed"):
+        own = _window(summary, label, run, criterion)
+        tau = tau_b(own["one"], own["other"]) if len(own) >= signals.SHORTEST else math.nan
+        if math.isfinite(tau):
+            found[int(str(seed))] = tau
+    return found
+
+
+def _readings(summary: Summary, label: str, metric: str) -> pd.DataFrame:
+    history = summary.history
+    return history[
+        (history["label"] == label) & (history["status"] == "ok") & (history["metric"] == metric)
+    ]
+
+
+def _window(summary: Summary, label: str, run: pd.DataFrame, criterion: Criterion) -> pd.DataFrame:
+    """Keep the epochs that a criterion is about; a search that stopped early keeps its own."""
+    if criterion.when is None:
+        return run
+    planned = (summary.settings(label).get("search") or {}).get("epochs")
+    share = run["epoch"] / (planned or run["epoch"].max())
+    return run[(share > criterion.when[0]) & (share <= criterion.when[1])]
 
 
 def forest(verdict: Verdict, name: str) -> str:
@@ -215,7 +242,7 @@ def _draw(figure: Figure, verdict: Verdict) -> None:
         if math.isfinite(effect.low):
             ends = sorted(np.clip([effect.low * unit, effect.high * unit], -LIMIT, LIMIT).tolist())
             axes.hlines(row, ends[0], ends[1], color=colour, lw=2)
-    labels = [svg.shortened(f"{i + 1}. {j.criterion.metric}", 40)
+    labels = [svg.shortened(f"{i + 1}. {j.criterion.quantity}", 40)
               for i, j in enumerate(verdict.criteria)]  # fmt: skip
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -231,8 +258,8 @@ def paths(verdict: Verdict, name: str) -> str:
     """Draw the readings of the criteria along the search, a line per seed, a panel per reading."""
     history = verdict.summary.history
     metrics = list(dict.fromkeys(
-        j.criterion.metric for j in verdict.criteria
-        if j.criterion.metric in set(history["metric"])
+        name for j in verdict.criteria for name in (j.criterion.metric, j.criterion.beside)
+        if name in set(history["metric"])
     ))[:MOST]  # fmt: skip
     if not metrics:
         return ""
@@ -328,7 +355,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
             c, d = judged.criterion, judged.decision
             digits = decimals(c)
             lines.append(
-                f"| {c.says} (`{c.metric}`) | {number(d.effect.estimate, digits, signed=True)} | "
+                f"| {c.says} (`{c.quantity}`) | {number(d.effect.estimate, digits, signed=True)} | "
                 f"{bounds(d.effect, digits, signed=True) or '—'} | "
                 f"{number(c.sign * c.smallest, digits, signed=True)} | {d.seeds} | {d.kind} |"
             )

@@ -64,7 +64,7 @@ def _entry(verdict: Verdict, index: int, to: Path) -> dict[str, Any]:
         c, d = judged.criterion, judged.decision
         digits = decimals(c)
         rows.append({
-            "says": c.says, "sentence": judged.sentence, "metric": c.metric,
+            "says": c.says, "sentence": judged.sentence, "metric": c.quantity,
             "meaning": meaning(c.metric), "kind": d.kind, "seeds": d.seeds,
             "when": "" if c.when is None else f"{c.when[0]:.0%} to {c.when[1]:.0%}",
             "effect": number(d.effect.estimate, digits, signed=True),

@@ -148,3 +148,38 @@ def test_gc_is_dry_until_told_and_spares_what_is_needed(root, finished):
     again = ("run", FILE, "-p", "smoke", *ONLY, "--seeds", 2, "-o", root, "--executor", "inline")
     assert call(*again).exit_code == 0
     assert {item.kind for item in litter(root)} == {"slurm logs", "checkpoint"}
+
+
+def test_runs_of_the_same_identity_are_reused_under_another_name(finished, tmp_path):
+    """Another file asks for the same runs under another label: none is run a second time."""
+    text = (
+        FILE.read_text()
+        .replace("  darts: {}", "  plain: {}")
+        .replace("against: darts", "against: plain")
+    )
+    (tmp_path / "other.yaml").write_text(text)
+    words = (
+        "run",
+        tmp_path / "other.yaml",
+        "-p",
+        FILE.parent / "profiles" / "smoke.yaml",
+        "--seeds",
+        2,
+    )
+    words = (*words, "--only", "plain", "--executor", "inline", "-o", tmp_path / "out")
+    done = call(*words, "--reuse", finished)
+    assert done.exit_code == 0 and "2 runs reused" in done.stderr
+    for seed in (0, 1):
+        (here,) = tmp_path.glob(f"out/plain-seed{seed}-*")
+        (there,) = finished.glob(f"darts-seed{seed}-*")
+        assert store.read_spec(here).label == store.read_result(here)["label"] == "plain"
+        assert store.read_result(here)["history"] == store.read_result(there)["history"]
+        assert (here / store.CHECKPOINT).read_bytes() == (there / store.CHECKPOINT).read_bytes()
+    assert "2 kept from before, 0 run now" in done.stdout
+
+
+def test_a_damaged_run_is_not_reused(root, tmp_path):
+    (victim,) = root.glob("darts-seed0-*")
+    (victim / store.RESULT).write_text("{}")
+    wanted = {tmp_path / "x" / s.folder: s for s in specs(only=["darts"])}
+    assert store.reuse(root, wanted) == []

@@ -60,6 +60,15 @@ def test_a_window_of_the_search_is_averaged(tmp_path: Path) -> None:
     assert last.decision.kind == "refuted"
 
 
+def test_agreement_of_two_readings_over_the_epochs(tmp_path: Path) -> None:
+    """The share falls where the accuracy does, in all seeds: τ-b is 1 up to epoch 8 and beyond."""
+    together = {**EARLY, "beside": "true_accuracy", "when": None, "value": 0.0}
+    (judged,) = only(study(tmp_path / "x", together)).criteria
+    # 10 epochs in two levels, 5 and 5 against 6 and 4: 20 of 25 and 24 untied pairs agree.
+    assert judged.differences == pytest.approx(dict.fromkeys(range(5), 20 / (25 * 24) ** 0.5))
+    assert "τ(share, true_accuracy) of old" in judged.sentence
+
+
 def test_an_explanation_falls_with_one_criterion(tmp_path: Path) -> None:
     verdict = only(study(tmp_path / "x", FEWER, {**EARLY, "when": [0.5, 1.0]}))
     assert verdict.kind == "refuted" and verdict.headline == "Refuted on 1 of 2 criteria"
