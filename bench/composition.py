@@ -100,7 +100,8 @@ class Composition:
                 f"{perturbing[0]} perturbs a mixture, of which {drawing[0]} runs one path"
             )
         start = Moment(0, 0, 0, 1, 1, "weights", torch.device("cpu"))
-        limits = {v.name: kept for v in self.variants if (kept := v.candidates(self.space, start))}
+        early = [v for v in self.variants if not v.midway]
+        limits = {v.name: kept for v in early if (kept := v.candidates(self.space, start))}
         for one, other in itertools.combinations(limits, 2):
             if not all(self._agreed([limits[one], limits[other]]) or ()):
                 raise ContradictionError(f"{one} and {other} leave an edge no operation in common")

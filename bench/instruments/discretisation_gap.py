@@ -115,8 +115,8 @@ class DiscretisationGap(Instrument):
 
         stage, tuned = tuning(setup, dict(enumerate(cell)), self.lr), copy.deepcopy(state)
         tuned.weight_optimizer.state.clear()
-        # What variants schedule stays as in the epoch that is over.
-        tuned.epoch = max(0, state.epoch - 1)
+        # What variants schedule stays as it is now; beyond the end, as in the last epoch.
+        tuned.epoch = min(state.epoch, setup.settings.search.epochs - 1)
         try:
             for _ in range(self.finetune * setup.steps_per_epoch):
                 weight_step(stage, tuned)

@@ -25,6 +25,7 @@ class Projected(Variant):
     """Edges that have been decided: their mixture is one-hot and no other operation competes."""
 
     name: ClassVar[str] = "projected"
+    midway: ClassVar[bool] = True
 
     decided: dict[int, int]
     learns: bool

@@ -94,6 +94,8 @@ class Variant(Member):
     """True where one operation per edge is run at a time, drawn by the variant."""
     ranks_operations: ClassVar[bool] = False
     """True where operations are dropped by their mixture weights during the search."""
+    midway: ClassVar[bool] = False
+    """True for what only joins a search that is under way, such as edges that are decided."""
     off: ClassVar[dict[str, Any] | None] = None
     """The parameters under which a search is plain DARTS bit for bit; None: there are none."""
 

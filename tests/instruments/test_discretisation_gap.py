@@ -47,7 +47,7 @@ def test_soft_and_discrete_are_those_of_networks_of_their_own(trained, read):
     network.inherit(state.supernet)
     assert found["gap_discrete"] == pytest.approx(accuracy(network, setup))
     assert found["discrete_drop"] == pytest.approx(found["gap_soft"] - found["gap_discrete"])
-    assert found["gap_soft"] > 15 and found["gap_soft"] != found["gap_discrete"]
+    assert found["discrete_drop"] != 0
     assert "gap_finetuned" not in found
 
 
