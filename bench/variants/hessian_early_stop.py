@@ -1,0 +1,47 @@
+"""DARTS-ES: stop when the curvature of the validation loss in α rises too fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.variants import Stop
+from bench.variants._eigenvalue import EigenvalueRule, Rule
+
+if TYPE_CHECKING:
+    from bench.setup import Setup
+    from bench.state import SearchState
+
+
+class HessianEarlyStop(EigenvalueRule):
+    """Early stopping by the largest eigenvalue λ of ∂²L_val/∂α²; the cell of an earlier epoch counts.
+
+    ``rule: paper``
+        λ after every epoch. With λ̄(i) the mean of the 5 epochs up to i, stop at the first i with
+        λ̄(i − 5)/λ̄(i) < 0.75 and return the cell of epoch i − 5; never before epoch 10.
+    ``rule: code``
+        λ every 2 epochs. With the mean of the last 5 measurements over that of 4 measurements
+        earlier above 1.3, stop at epoch e and return the cell of epoch e − 12, the middle of the
+        earlier window; not below epoch 10, so never before e = 22, and not in the last epoch.
+
+    The eigenvalue is read by the instrument `alpha_hessian` (mode lanczos) and kept in the history
+    as ``stop_eigenvalue``. Both rules compare averages only where the one below the line is
+    positive. At the end of a search the cell of the epoch that counts is derived from that epoch's
+    α; rankings see the weights as they are when the search stops.
+
+    Paper and code: the paper says that λ is smoothed over 5 epochs and leaves open where they lie;
+    here they end at i. The code counts epochs from 0, here the first is 1. Both use one batch
+    (``probe: official``), whose eigenvalue is noisy; ``frozen`` averages over 8. A search of fewer
+    than 23 epochs never stops by ``code``: set ``every: 1`` and ``first`` for short ones.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"rule": "paper"},
+        "code": {"rule": "code"},
+    }
+
+    def decide(self, setup: Setup, state: SearchState, rule: Rule) -> Stop | None:
+        """Stop."""
+        values = state.memory[self.name]["values"]
+        if (epoch := rule.verdict(values)) is None:
+            return None
+        return Stop(f"the largest α-Hessian eigenvalue rose to {values[-1]:.3g}", epoch)
