@@ -85,11 +85,11 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
+    from bench import store
     from bench.campaign import Campaign
     from bench.executors._options import make
     from bench.plan import default_output, plan
     from bench.progress import Watch
-    from bench import store
     from bench.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
