@@ -259,7 +259,7 @@ def paths(verdict: Verdict, name: str) -> str:
     history = verdict.summary.history
     metrics = list(dict.fromkeys(
         name for j in verdict.criteria for name in (j.criterion.metric, j.criterion.beside)
-        if name in set(history["metric"])
+        if name is not None and name in set(history["metric"])
     ))[:MOST]  # fmt: skip
     if not metrics:
         return ""
