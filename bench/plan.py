@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from bench import registry
 from bench.config import LABEL, Ablation
 from bench.settings import Settings
-from bench.variants import Variant
+from bench.variants import Variant, overrides
 
 SCHEMA = 1
 """Of the code's results: raised when the same settings would give other numbers than before."""
@@ -93,19 +93,53 @@ class Cost:
         Bytes kept.
     basis
         What the time rests on.
+    instruments
+        Share of the passes through the supernet that instruments take.
     """
 
     seconds: float
     memory: int
     disk: int
     basis: str
+    instruments: float
+
+
+def readings(spec: RunSpec) -> dict[str, float]:
+    """Return what every instrument of a run costs over the whole search, in units of F."""
+    settings = spec.settings
+    epochs, count = settings.search.epochs, parameters(spec)
+    found: dict[str, float] = {}
+    for instrument in settings.instruments:
+        times = len({e for e in range(1, epochs + 1) if e % instrument.every == 0} | {epochs})
+        took = times * instrument.passes(settings, count)
+        found[instrument.name] = found.get(instrument.name, 0.0) + took
+    return found
+
+
+def parameters(spec: RunSpec) -> int:
+    """Count the entries of alpha."""
+    return len(spec.settings.space.edges) * len(spec.settings.space.operations)
+
+
+def passes(spec: RunSpec) -> float:
+    """Return what the steps of a search cost in units of F, without instruments.
+
+    A forward and backward pass in every pass of the weight step, and those of the hypergradient.
+    What a variant's perturbation costs is not in.
+    """
+    settings = spec.settings
+    data, search = settings.data, settings.search
+    total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
+    each = sum(v.passes(settings.space) for v in spec.variants if overrides(v, "passes")) or 1.0
+    each += settings.hypergradient.passes(parameters(spec))
+    return search.epochs * max(1, total // 2 // search.batch) * each
 
 
 def work(spec: RunSpec) -> float:
     """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
 
-    Counts the six edges' convolutions of all cells, forward and backward in both updates, and
-    one forward pass per ranked architecture and image at half the operations.
+    Counts the six edges' convolutions of all cells in the passes of the search and of the
+    instruments, and one forward pass per ranked architecture and image at half the operations.
     """
     settings = spec.settings
     space, data, search = settings.space, settings.data, settings.search
@@ -113,13 +147,12 @@ def work(spec: RunSpec) -> float:
     resolution = data.resolution or {"digits": 8, "fashion_mnist": 28}.get(data.name, 32)
     per_image = 3 * cells * 60 * channels**2 * resolution**2 / 1e9
     total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
-    pairs = search.epochs * max(1, total // 2 // search.batch)
-    searching = pairs * search.batch * 6 * per_image
+    searching = passes(spec) + sum(readings(spec).values())
     ranking = 0.0
     if settings.ranking is not None:
         cells_ranked = settings.ranking.population.size or 6466
         ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
-    return searching + ranking
+    return searching * search.batch * 3 * per_image + ranking
 
 
 def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
@@ -138,9 +171,11 @@ def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
     weights = 3 * cells * 60 * (channels**2) * 7
     resolution = spec.settings.data.resolution or 32
     activations = 60 * cells * channels * resolution**2 * spec.settings.search.batch * 4
+    reading = sum(readings(spec).values())
     return Cost(
-        work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis
-    )
+        work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis,
+        reading / (reading + passes(spec)),
+    )  # fmt: skip
 
 
 def default_output(ablation: Ablation) -> Path:

@@ -45,7 +45,7 @@ def plan_command(
 
     from bench import store
     from bench.executors.processes import cores
-    from bench.plan import cost, default_output, plan
+    from bench.plan import cost, default_output, plan, readings
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
@@ -71,7 +71,8 @@ def plan_command(
                     "wall_seconds": wall,
                     "runs": [
                         {"label": s.label, "seed": s.seed, "digest": s.digest, "cached": cached,
-                         "seconds": c.seconds, "memory": c.memory, "disk": c.disk, "basis": c.basis}
+                         "seconds": c.seconds, "instruments": readings(s), "memory": c.memory, "disk": c.disk,
+                         "basis": c.basis}
                         for s, cached, c in rows
                     ],
                 }
@@ -79,12 +80,14 @@ def plan_command(
         )  # fmt: skip
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("variant", "seed", "state", "time", "memory", "disk"):
+    for column in ("variant", "seed", "state", "time", "for instruments", "memory", "disk"):
         table.add_column(column, justify="left" if column in ("variant", "state") else "right")
     for spec, cached, estimate in rows:
         table.add_row(
             spec.label, str(spec.seed), "done" if cached else "new",
-            duration(estimate.seconds), f"{estimate.memory / 1e6:,.0f} MB", f"{estimate.disk / 1e6:.1f} MB",
+            duration(estimate.seconds), f"{estimate.instruments:.0%}",
+            f"{estimate.memory / 1e6:,.0f} MB",
+            f"{estimate.disk / 1e6:.1f} MB",
         )  # fmt: skip
     Console().print(table)
     basis = rows[0][2].basis if rows else ""

@@ -88,6 +88,10 @@ class Estimate:
         }
 
 
+HVP = 5.0
+"""A Hessian-vector product in units of F, as measured (docs/hypergradients.md)."""
+
+
 class Hypergradient(Member):
     """An estimator of the architecture gradient: a pure function of a `Problem` and batches."""
 
@@ -100,6 +104,13 @@ class Hypergradient(Member):
     def horizon(self) -> int:
         """How many training batches the estimator asks for (0: none)."""
         return 0
+
+    def passes(self, parameters: int) -> float:
+        """Return the cost of one estimate in units of F, for ``parameters`` entries of λ.
+
+        What `bench plan` reckons with; ``time`` is the formula.
+        """
+        return 1.0
 
     @property
     def trains(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import Estimate, Hypergradient, Problem, Tensors
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import add, dot, finite, multiply, norm, validation, zeros
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches
@@ -53,6 +53,10 @@ class ConjugateGradient(Hypergradient):
     def horizon(self) -> int:
         """One training batch, for the curvature alone: the weights do not move."""
         return 1
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return 2 + (self.k + 1) * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at the present weights."""

@@ -52,6 +52,10 @@ class DartsSecondOrder(Hypergradient):
         """One training batch."""
         return 1
 
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return 4.0
+
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w′."""
         check_batches(self.horizon, train)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.hypergradients import Estimate, Hypergradient, Problem, Tensors
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import finite, leaves, validation, vjp
 from bench.hypergradients._inner import State, check_batches, start, update, update_tangent
 
@@ -47,6 +47,10 @@ class Forward(Hypergradient):
     def horizon(self) -> int:
         """T training batches."""
         return self.T
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return self.T + 1 + self.T * parameters * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w_T."""

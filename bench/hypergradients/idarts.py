@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import Estimate, Hypergradient, Problem
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import multiply, validation
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches, start, trajectory
@@ -55,6 +55,10 @@ class Idarts(Hypergradient):
     def horizon(self) -> int:
         """T training batches, the last of them also for the curvature."""
         return self.T
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return self.T + 2 + (self.K + 1) * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w_T."""

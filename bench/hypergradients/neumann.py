@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import Estimate, Hypergradient, Problem
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import multiply, validation
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches
@@ -49,6 +49,10 @@ class Neumann(Hypergradient):
     def horizon(self) -> int:
         """One training batch, for the curvature alone: the weights do not move."""
         return 1
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return 2 + (self.K + 1) * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at the present weights."""

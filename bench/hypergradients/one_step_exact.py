@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from bench.hypergradients import Estimate, Hypergradient, Problem
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import finite, multiply, validation
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches, darts_step
@@ -33,6 +33,10 @@ class OneStepExact(Hypergradient):
     def horizon(self) -> int:
         """One training batch."""
         return 1
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return 2 + HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w′."""

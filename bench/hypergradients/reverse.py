@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from bench.hypergradients import Estimate, Hypergradient, Problem, Tensors
+from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import add, finite, leaves, norm, validation, vjp, zeros
 from bench.hypergradients._inner import (
     State,
@@ -67,6 +67,11 @@ class Reverse(Hypergradient):
     def horizon(self) -> int:
         """T training batches."""
         return self.T
+
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        kept = self.T if self.K is None else self.K
+        return self.T + kept + 1 + kept * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at w_T."""

@@ -81,6 +81,10 @@ class Stn(Trained):
         """T training batches, for fitting the response alone: the weights do not move."""
         return self.T
 
+    def passes(self, parameters: int) -> float:
+        """See `Hypergradient.passes`."""
+        return 3.0 if self.in_loop else 1 + 2.0 * self.T * self.pairs
+
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``direct`` is taken at the present weights."""
         check_batches(self.horizon, train)

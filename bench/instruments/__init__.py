@@ -10,6 +10,7 @@ from pydantic import Field
 from bench.registry import Member
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -27,6 +28,13 @@ class Instrument(Member):
     """Prefix of readings that are too many for tables and figures; they stay in the history."""
 
     every: int = Field(1, ge=1, description="read after every so many epochs")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """Return the cost of one reading in units of F, for ``parameters`` entries of alpha.
+
+        What `bench plan` adds up; F is a forward and backward pass of a training batch.
+        """
+        return 0.0
 
     @abstractmethod
     def observe(self, setup: Setup, state: SearchState) -> Reading:

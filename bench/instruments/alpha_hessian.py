@@ -16,6 +16,7 @@ from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, mat
 from bench.streams import generator
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -70,6 +71,11 @@ class AlphaHessian(Instrument):
     tolerance: float = Field(
         0.01, gt=0, lt=1, description="lanczos: residual as a share of the largest |eigenvalue|"
     )
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        count = 1 if self.probe == "official" else self.batches
+        return count * (2.5 * parameters if self.mode == "matrix" else 20.0)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

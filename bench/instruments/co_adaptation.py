@@ -17,6 +17,7 @@ from bench.instruments._inside import competing, probe, watched
 from bench.streams import generator
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -59,6 +60,10 @@ class CoAdaptation(Instrument):
     positions: int | None = Field(
         16, ge=1, description="pixels per image that are compared, drawn; null: all"
     )
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        return self.batches / 3
 
     @torch.no_grad()
     def observe(self, setup: Setup, state: SearchState) -> Reading:

@@ -17,6 +17,7 @@ from bench.ranking.protocol import Protocol
 from bench.spaces import Architecture
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -59,6 +60,13 @@ class DiscretisationGap(Instrument):
     )
     finetune: int = Field(0, ge=0, description="epochs of fine-tuning the cell; 0: none")
     lr: float = Field(0.0025, gt=0, description="constant learning rate of fine-tuning")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        batch = settings.search.batch
+        images = self.images or 1000
+        measured = 2 * (images + self.calibration * images / self.batch) / (3 * batch)
+        return measured + self.finetune * (settings.data.size or 50_000) / (2 * batch)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

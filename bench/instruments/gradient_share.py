@@ -17,6 +17,7 @@ from bench.instruments._inside import competing, probe, watched
 
 if TYPE_CHECKING:
     from bench.data._batches import Batch
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.spaces import Space
     from bench.state import SearchState
@@ -52,6 +53,10 @@ class GradientShare(Instrument):
     cost: ClassVar[str] = "batches F"
 
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        return float(self.batches)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

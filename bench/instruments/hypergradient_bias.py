@@ -17,6 +17,7 @@ from bench.settings import HypergradientField
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -89,6 +90,11 @@ class HypergradientBias(Instrument):
         if bias.REFERENCE in estimators:
             raise ValueError(f"{bias.REFERENCE!r} is the reference's own label")
         return estimators
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        members = (self.reference, *self.estimators.values())
+        return self.sequences * sum(member.passes(parameters) for member in members)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

@@ -14,6 +14,7 @@ from bench.instruments import Instrument, Reading
 from bench.instruments._inside import probe
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -34,6 +35,10 @@ class LossCrossing(Instrument):
 
     loss: float = Field(1.0, gt=0, description="cross-entropy to reach, in nats")
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        return self.batches / 3
 
     @torch.no_grad()
     def observe(self, setup: Setup, state: SearchState) -> Reading:

@@ -20,6 +20,7 @@ from bench.ranking.correlation import tau_b
 from bench.streams import generator
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -71,6 +72,14 @@ class OperationStrength(Instrument):
     pairs: int | None = Field(
         1, ge=0, description="pairs per edge whose interaction is read, drawn; null: all"
     )
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        space = settings.space
+        each = len(space.operations) - 1  # `none` has no strength
+        pairs = each * (each - 1) // 2 if self.pairs is None else self.pairs
+        networks = 1 + len(space.edges) * (1 + 2 * each + pairs)
+        return networks * self.images / (3 * settings.search.batch)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

@@ -11,6 +11,7 @@ from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -27,6 +28,10 @@ class Ranking(Instrument):
 
     size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
     images: int = Field(500, ge=2, description="validation images")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        return self.size * self.images / (6 * settings.search.batch)
 
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""

@@ -11,6 +11,7 @@ from bench.data._batches import plain_batches
 from bench.instruments import Instrument, Reading
 
 if TYPE_CHECKING:
+    from bench.settings import Settings
     from bench.setup import Setup
     from bench.state import SearchState
 
@@ -24,6 +25,10 @@ class SupernetAccuracy(Instrument):
     cost: ClassVar[str] = "images/(3·batch) F"
 
     images: int = Field(1000, ge=1, description="validation images, the same at every reading")
+
+    def passes(self, settings: Settings, parameters: int) -> float:
+        """See `Instrument.passes`."""
+        return self.images / (3 * settings.search.batch)
 
     @torch.no_grad()
     def observe(self, setup: Setup, state: SearchState) -> Reading:

@@ -205,7 +205,8 @@ def _window(summary: Summary, label: str, run: pd.DataFrame, criterion: Criterio
         return run
     planned = (summary.settings(label).get("search") or {}).get("epochs")
     share = run["epoch"] / (planned or run["epoch"].max())
-    return run[(share > criterion.when[0]) & (share <= criterion.when[1])]
+    kept: pd.DataFrame = run[(share > criterion.when[0]) & (share <= criterion.when[1])]
+    return kept
 
 
 def forest(verdict: Verdict, name: str) -> str:
