@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from bench.registry import Member
 
 Architecture = tuple[int, ...]
-"""A discretised cell: the index of the chosen operation for every searched edge."""
+"""A discretised cell: the index of the chosen operation for every searched edge.
+
+−1 where the discretised cell lacks the edge, in spaces that keep some of them only.
+"""
 
 Active = Sequence[Sequence[int]]
 """For every edge, the indices of the operations that are run; a static choice, not a tensor."""
@@ -34,7 +37,10 @@ class CellHooks(Protocol):
         ...
 
     def edge(self, y: Tensor, x: Tensor, *, cell: int, edge: int) -> Tensor:
-        """Transform the mixture ``y`` of one edge whose input is ``x`` (both [B, C, H, W])."""
+        """Transform the mixture ``y`` of one edge whose input is ``x`` (both [B, C, H, W]).
+
+        On an edge of stride 2, ``x`` is the input averaged over 2x2 pixels.
+        """
         ...
 
 
@@ -78,17 +84,57 @@ class Supernet(nn.Module):
         """
         for position, cell in enumerate(architectures):
             mixture = images.new_ones(len(cell), max(cell) + 1)
-            yield position, self(images, mixture, [[operation] for operation in cell])
+            yield position, self(images, mixture, [[o] if o >= 0 else [] for o in cell])
+
+
+class Standalone(nn.Module):
+    """A discretised network as it is trained on its own; ``forward(images) → logits``.
+
+    Attributes
+    ----------
+    drop_path
+        Probability with which an operation's output is dropped for an image while training.
+    draws
+        Where what it draws comes from; None: torch's global stream.
+    """
+
+    drops_paths: ClassVar[bool] = False
+    """Whether ``drop_path`` has an effect."""
+    drop_path: float = 0.0
+    draws: torch.Generator | None = None
+
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return logits [B, classes] and, while training, the auxiliary head's where it has one."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, in, H, W] to logits [B, classes]."""
+        return self.both(images)[0]
 
 
 class Space(Member):
     """A search space: operations, supernet, networks, encodings, isomorphism."""
 
-    operations: ClassVar[tuple[str, ...]]
+    if TYPE_CHECKING:  # constants of a space, or what its fields say
+
+        @property
+        def operations(self) -> tuple[str, ...]:
+            """The operations in the order of alpha's columns."""
+
+        @property
+        def edges(self) -> tuple[tuple[int, int], ...]:
+            """The searched edges (from, to), in the order of the rows of alpha.
+
+            Where a network has cells of several kinds, nodes of different kinds have different
+            numbers, so that edges with the same end enter the same node.
+            """
+
     weight_free: ClassVar[frozenset[str]]
     """Operations without weights, `none` included."""
-    edges: ClassVar[tuple[tuple[int, int], ...]]
-    """The searched edges (from, to), in the order of the rows of alpha."""
+    enumerable: ClassVar[bool] = True
+    """Whether there are few enough cells for `architectures` and `unique`."""
+    widens: ClassVar[bool] = True
+    """Whether the supernet can be widened between stages."""
 
     @abstractmethod
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
@@ -98,7 +144,23 @@ class Space(Member):
     def network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
     ) -> nn.Module:
-        """Build the discretised network of one cell: ``forward(images) → logits``."""
+        """Build the discretised network of one cell: ``forward(images) → logits``.
+
+        The supernet at the one-hot mixture of the cell, given the same weights, is this network.
+        """
+
+    @abstractmethod
+    def standalone(
+        self, architecture: Architecture, in_channels: int, classes: int, seed: int,
+        auxiliary: bool = False,
+    ) -> Standalone:  # fmt: skip
+        """Build the network of one cell as it is trained from scratch to say what it is worth.
+
+        Raises
+        ------
+        ValueError
+            Where an auxiliary head is asked for and the space's networks have none.
+        """
 
     @abstractmethod
     def encode(self, architecture: Architecture) -> str:
@@ -126,13 +188,67 @@ class Space(Member):
 
     @abstractmethod
     def parameters(self, architecture: Architecture) -> int:
-        """Count the weights of a cell's operations in units of C² (the usual baseline score)."""
+        """Count the weights of a cell's operations, in a unit of the space (a baseline score)."""
+
+    @property
+    def edge_names(self) -> list[str]:
+        """What pages call the edges."""
+        return [f"{a} → {b}" for a, b in self.edges]
+
+    @property
+    def parts(self) -> dict[str, range]:
+        """The rows of alpha of every kind of cell; empty where there is one kind."""
+        return {}
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """Operations whose output is N(0, 1), drawn by the search whatever comes in."""
+        return frozenset()
+
+    def candidates(self) -> Active | None:
+        """Name the operations of every edge, where edges have different ones; None: all."""
+        return None
+
+    def keeps(self) -> int | None:
+        """Return how many of its edges a node of a discretised cell keeps; None: all."""
+        return None
+
+    def discretise(self, strength: Tensor) -> Architecture:
+        """Read a cell off the strengths of operations [E, O]; the first of equals wins."""
+        return tuple(strength.argmax(dim=-1).tolist())
+
+    def sample(self, count: int, draws: torch.Generator) -> list[Architecture]:
+        """Draw cells uniformly, with repetition."""
+        shape = (count, len(self.edges))
+        drawn = torch.randint(len(self.operations), shape, generator=draws)
+        return [tuple(row) for row in drawn.tolist()]
 
     def active(self, architecture: Architecture) -> Active:
-        """Return the activity of one path: a single operation on every edge."""
-        return [[operation] for operation in architecture]
+        """Return the activity of one path: a single operation on every edge, or none."""
+        return [[o] if o >= 0 else [] for o in architecture]
+
+    def one_hot(self, architecture: Architecture) -> Tensor:
+        """Return the mixture [E, O] of one path."""
+        mixture = torch.zeros(len(self.edges), len(self.operations))
+        for edge, operation in enumerate(architecture):
+            if operation >= 0:
+                mixture[edge, operation] = 1.0
+        return mixture
 
     def count(self, architecture: Architecture, *operations: str) -> int:
         """Count the edges that carry one of the named operations."""
-        wanted = {self.operations.index(operation) for operation in operations}
+        wanted = {i for i, name in enumerate(self.operations) if name in operations}
         return sum(operation in wanted for operation in architecture)
+
+    def composition(self, architecture: Architecture) -> dict[str, float]:
+        """Describe a cell: ``skip_count`` and ``weight_free_share`` of the edges that it has.
+
+        Where there are several kinds of cells, also of each: ``skip_count_normal`` and so on.
+        """
+        found = {}
+        parts = {"": range(len(architecture))} | {f"_{k}": v for k, v in self.parts.items()}
+        for suffix, rows in parts.items():
+            own = tuple(architecture[row] for row in rows if architecture[row] >= 0)
+            found[f"skip_count{suffix}"] = self.count(own, "skip_connect")
+            found[f"weight_free_share{suffix}"] = self.count(own, *self.weight_free) / len(own)
+        return found

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
 
-from bench.spaces import Architecture, Space, Supernet
+from bench.spaces import Architecture, Space, Standalone, Supernet
 from bench.spaces.nb201 import cells
 from bench.streams import generator
 
@@ -49,7 +48,7 @@ class NB201(Space):
 
     def network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
-    ) -> nn.Module:
+    ) -> Standalone:
         """Build the network of one cell with this space's sizes and batch norm options."""
         from bench.spaces.nb201.network import NB201Network
 
@@ -58,6 +57,16 @@ class NB201(Space):
                 architecture, in_channels, classes, self.channels, self.cells, self.affine,
                 self.running_statistics, generator("cpu", seed, "weights"),
             )  # fmt: skip
+
+    def standalone(
+        self, architecture: Architecture, in_channels: int, classes: int, seed: int,
+        auxiliary: bool = False,
+    ) -> Standalone:  # fmt: skip
+        """Build it as the benchmark trains it: affine batch norms with running statistics."""
+        if auxiliary:
+            raise ValueError("auxiliary: networks of NAS-Bench-201 have no auxiliary head; use 0")
+        own = self.model_copy(update={"affine": True, "running_statistics": True})
+        return own.network(architecture, in_channels, classes, seed)
 
     def encode(self, architecture: Architecture) -> str:
         """Write the benchmark's string."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.spaces import Standalone
 from bench.spaces.nb201 import cells, frame
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, SKIP
 from bench.spaces.nb201.supernet import MixedCell, NB201Supernet, pool
@@ -52,7 +53,7 @@ class Cell(nn.Module):
         return nodes[3]
 
 
-class NB201Network(nn.Module):
+class NB201Network(Standalone):
     """The network of one cell, as the benchmark trains it."""
 
     def __init__(
@@ -78,13 +79,12 @@ class NB201Network(nn.Module):
         self.head = frame.Head(4 * channels, classes, running)
         frame.initialise(self, generator)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images [B, in, H, W] to logits [B, classes]."""
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Standalone.both`."""
         x = self.stem(images)
         for block in self.blocks:
             x = block(x)
-        logits: Tensor = self.head(x)
-        return logits
+        return self.head(x), None
 
     @torch.no_grad()
     def inherit(self, supernet: NB201Supernet) -> None:

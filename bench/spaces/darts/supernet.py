@@ -1,0 +1,208 @@
+"""The DARTS supernet, in a form that computes what all edges share only once.
+
+Equal to the textbook form (every operation a module of its own, every edge a weighted sum of all,
+see ``tests/spaces/darts_textbook.py``) to rounding, and about three times as fast at search size;
+see `bench.spaces.darts.outgoing` for what is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.spaces import Active, CellHooks, Supernet
+from bench.spaces.darts import frame
+from bench.spaces.darts.genotypes import NOISE, edges
+from bench.spaces.darts.outgoing import Outgoing
+from bench.spaces.nb201.frame import initialise, statistics_from
+from bench.spaces.nb201.supernet import shuffle
+
+
+class MixedCell(nn.Module):
+    """One cell with every operation on every edge.
+
+    Parameters
+    ----------
+    present
+        For every row of alpha, the indices of its operations.
+    """
+
+    def __init__(
+        self,
+        layer: frame.Layer,
+        nodes: int,
+        operations: Sequence[str],
+        present: Sequence[Sequence[int]],
+        combine: str,
+        running: bool,
+        partial: int,
+        shuffled: bool,
+    ) -> None:
+        super().__init__()
+        if layer.width % partial:
+            raise ValueError(f"{layer.width} channels cannot be split into {partial} equal parts")
+        self.nodes, self.combine, self.reduction = nodes, combine, layer.reduction
+        self.partial, self.mixed, self.shuffled = partial, layer.width // partial, shuffled
+        self.noise = operations.index(NOISE) if NOISE in operations else None
+        first = len(edges(nodes)) if layer.reduction else 0
+        self.targets = {first + i: target for i, (_, target) in enumerate(edges(nodes))}
+        self.preprocess = frame.preprocessing(layer, affine=False, running=running)
+        self.outgoing = nn.ModuleList()
+        for node in range(nodes + 1):
+            own = [first + i for i, (source, _) in enumerate(edges(nodes)) if source == node]
+            self.outgoing.append(
+                Outgoing(
+                    self.mixed, 2 if layer.reduction and node < 2 else 1, own,
+                    [present[edge] for edge in own], operations, running,
+                )
+            )  # fmt: skip
+
+    def forward(
+        self,
+        before: Tensor,
+        last: Tensor,
+        mixture: Tensor,
+        active: Active | None,
+        hooks: CellHooks | None,
+        cell: int,
+    ) -> Tensor:
+        """Map the outputs of the two layers before to this one's; see `Supernet`."""
+        inputs = [part(x) for part, x in zip(self.preprocess, (before, last), strict=True)]
+        totals: dict[int, Tensor] = {}
+        for node, outgoing in enumerate(self.outgoing):
+            assert isinstance(outgoing, Outgoing)
+            x = inputs[node] if node < 2 else self._node(totals, node, inputs[1])
+            for edge, y in self._edges(x, outgoing, mixture, active, hooks, cell):
+                target = self.targets[edge]
+                totals[target] = totals[target] + y if target in totals else y
+        found = [self._node(totals, node, inputs[1]) for node in range(2, self.nodes + 2)]
+        return frame.join(found, self.combine)
+
+    def _node(self, totals: dict[int, Tensor], node: int, x: Tensor) -> Tensor:
+        """Return a node's sum; zero where nothing reaches it."""
+        if node not in totals:
+            stride = 2 if self.reduction else 1
+            totals[node] = torch.zeros_like(x[:, :, ::stride, ::stride])
+        return totals[node]
+
+    def _edges(
+        self,
+        x: Tensor,
+        outgoing: Outgoing,
+        mixture: Tensor,
+        active: Active | None,
+        hooks: CellHooks | None,
+        cell: int,
+    ) -> list[tuple[int, Tensor]]:
+        """Compute what leaves one node: weighted mixtures, one or more for an edge to be summed."""
+        touched = frozenset[int]() if hooks is None else hooks.touched
+        whole = self.partial > 1 or (hooks is not None and hooks.edges)
+        totals: dict[int, Tensor] = {}
+
+        def runs(edge: int, operation: int) -> bool:
+            return active is None or operation in active[edge]
+
+        mixed = x if self.partial == 1 else x[:, : self.mixed]
+        for edge, operation, y, weighted in outgoing(mixed, mixture, runs, touched):
+            if operation == self.noise and operation not in touched:
+                raise ValueError("noise is drawn by the search; run this supernet with its hooks")
+            if operation in touched and hooks is not None:
+                y = hooks.operation(y, cell=cell, edge=edge, operation=operation)
+            # What an edge is asked about as a whole is summed by edge, all else by node.
+            key = edge if whole else self.targets[edge]
+            factor = None if weighted else mixture[edge, operation]
+            if key not in totals:
+                totals[key] = y if factor is None else factor * y
+            elif factor is None:
+                totals[key] = totals[key] + y
+            else:
+                totals[key] = torch.addcmul(totals[key], y, factor)
+        if not whole:
+            first = {self.targets[edge]: edge for edge in outgoing.edges}
+            return [(first[target], y) for target, y in totals.items()]
+        return self._whole(x, outgoing, totals, hooks, cell)
+
+    def _whole(
+        self,
+        x: Tensor,
+        outgoing: Outgoing,
+        totals: dict[int, Tensor],
+        hooks: CellHooks | None,
+        cell: int,
+    ) -> list[tuple[int, Tensor]]:
+        """Let channels that are not mixed bypass, and variants transform whole edges."""
+        stride = outgoing.stride
+        nothing = torch.zeros_like(x[:, : self.mixed, ::stride, ::stride])
+        bypass = x[:, self.mixed :]
+        if self.partial > 1 and stride == 2:
+            bypass = F.max_pool2d(bypass, 2)  # as in the code of PC-DARTS
+        asked = hooks is not None and hooks.edges
+        seen = F.avg_pool2d(x, 2) if asked and stride == 2 else x
+        found = []
+        for edge in outgoing.edges:
+            y = totals.get(edge, nothing)
+            if self.partial > 1:
+                y = torch.cat([y, bypass], dim=1)
+                y = shuffle(y, self.partial) if self.shuffled else y
+            if asked and hooks is not None:
+                y = hooks.edge(y, seen, cell=cell, edge=edge)
+            found.append((edge, y))
+        return found
+
+
+class DartsSupernet(Supernet):
+    """Stem, mixed normal and reduction cells, classifier.
+
+    Memory: a training step keeps about three tensors of the size of a node for every convolution
+    of an edge, and two for every node's pools; batch norms keep their inputs, which dominate. At
+    C=16, 8 layers and batch 64 of 32x32 that is measured in ``tests/spaces/test_darts_supernet.py``
+    against the textbook form, which keeps more.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        channels: int,
+        layers: int,
+        nodes: int,
+        operations: Sequence[str],
+        present: Sequence[Sequence[int]],
+        combine: str,
+        running: bool,
+        generator: torch.Generator,
+        partial: int = 1,
+        shuffled: bool = True,
+    ) -> None:
+        super().__init__()
+        joined = nodes if combine == "concat" else 1
+        self.stem = frame.Stem(in_channels, channels, running)
+        plan = list(frame.plan(channels, layers, joined))
+        self.cells = nn.ModuleList(
+            MixedCell(layer, nodes, operations, present, combine, running, partial, shuffled)
+            for layer in plan
+        )
+        self.classifier = nn.Linear(joined * plan[-1].width, classes)
+        initialise(self, generator)
+
+    def forward(
+        self,
+        images: Tensor,
+        mixture: Tensor,
+        active: Active | None = None,
+        hooks: CellHooks | None = None,
+    ) -> Tensor:
+        """Return logits [B, classes]; see `Supernet`."""
+        before = last = self.stem(images)
+        for i, cell in enumerate(self.cells):
+            before, last = last, cell(before, last, mixture, active, hooks, i)
+        logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
+        return logits
+
+    def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
+        """See `Supernet.statistics_from`."""
+        return statistics_from(self, rows)
