@@ -40,8 +40,11 @@ class BoundHooks:
     partial: int | None
 
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
-        """Run every variant that touches the operation."""
+        """Draw what the space says is drawn, then run every variant that touches the operation."""
         site = Site(cell, edge, self.space.operations[operation])
+        if site.operation in self.space.drawn:
+            draws = self.moment.generator(site.operation, cell, edge)
+            y = torch.empty_like(y).normal_(generator=draws)
         for variant in self.variants:
             if site.operation in variant.touches:
                 y = variant.operation(y, site, self.moment)
@@ -73,6 +76,7 @@ class Composition:
         self.options = self._merged("supernet option", lambda v: v.supernet_options())
         self.halves: dict[str, Half] = self._merged("images of an update", lambda v: v.halves())
         self.passes = max([1, *(v.passes(space) for v in self.variants)])
+        self._refuse_empty_edges()
         self.parameters(seed=0)  # refuses two of the same name before anything runs
 
     def _check(self) -> None:
@@ -95,6 +99,11 @@ class Composition:
         acting += [v.name for v in self.variants if v.ranks_operations]
         if fixed and (acting := [name for name in acting if name not in fixed]):
             raise ContradictionError(f"{acting[0]} acts on alpha, which {fixed[0]} does not learn")
+        if not self.space.widens and (widening := [v.name for v in self.variants if v.widens]):
+            raise ContradictionError(
+                f"{widening[0]} widens the supernet between stages, which that of "
+                f"{self.space.name} cannot do; give it one number of channels for all stages"
+            )
         if drawing and (perturbing := having("perturb")):
             raise ContradictionError(
                 f"{perturbing[0]} perturbs a mixture, of which {drawing[0]} runs one path"
@@ -105,6 +114,16 @@ class Composition:
         for one, other in itertools.combinations(limits, 2):
             if not all(self._agreed([limits[one], limits[other]]) or ()):
                 raise ContradictionError(f"{one} and {other} leave an edge no operation in common")
+
+    def _refuse_empty_edges(self) -> None:
+        """Refuse variants whose limits leave some edge without any operation when it begins."""
+        start = Moment(0, 0, 0, 1, 1, "weights", torch.device("cpu"))
+        left = self.candidates(start)
+        if left is not None and (empty := [e for e, own in enumerate(left) if not own]):
+            names = [v.name for v in self.variants if v.candidates(self.space, start) is not None]
+            raise ContradictionError(
+                f"{' and '.join(names)} leave no operation on edge {empty[0]} of {self.space.name}"
+            )
 
     def parameters(self, seed: int) -> dict[str, Tensor]:
         """Return the variants' own architecture parameters at their initial values."""
@@ -147,7 +166,16 @@ class Composition:
 
     def candidates(self, moment: Moment) -> Active | None:
         """Return the operations that still compete for every variant, or None for all."""
-        return self._agreed([v.candidates(self.space, moment) for v in self.variants])
+        limits = [v.candidates(self.space, moment) for v in self.variants]
+        return self._agreed([self.space.candidates(), *limits])
+
+    def strength(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
+        """Return the mixture weights [E, O] times what variants say of whole edges."""
+        strength = self.mixture(architecture, moment)
+        for variant in self.variants:
+            if (edges := variant.edge_strength(self.space, architecture)) is not None:
+                strength = strength * edges[:, None]
+        return strength
 
     def active(self, architecture: dict[str, Tensor], moment: Moment) -> Active | None:
         """Return the operations to run: what every variant that limits them agrees on."""
@@ -177,6 +205,7 @@ class Composition:
     def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> BoundHooks | None:
         """Return what happens inside cells, or None where no variant acts there."""
         touched = {o for v in self.variants for o in v.touches if o in self.space.operations}
+        touched |= self.space.drawn
         edges = any(overrides(variant, "edge") for variant in self.variants)
         partial = max((k for v in self.variants if (k := v.partial(moment))), default=None)
         if not touched and not edges and partial is None:

@@ -159,8 +159,7 @@ def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:
     space, truth = setup.space, setup.truth
     outcome: dict[str, Any] = {
         "cell": space.encode(cell),
-        "skip_count": space.count(cell, "skip_connect"),
-        "weight_free_share": space.count(cell, *space.weight_free) / len(cell),
+        **space.composition(cell),
         "connected": space.connected(cell),
     }
     if truth is not None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from bench import registry
 from bench.data import DataSource
@@ -93,6 +100,20 @@ class Settings(_Model):
         1, ge=1, description="CPU threads of one run; part of its identity: sums depend on it"
     )
     deterministic: bool = Field(True, description="refuse operations that are not reproducible")
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        """Refuse a truth of another space, and a population that the space cannot give."""
+        if self.truth is None:
+            return self
+        if self.truth.space != self.space.name:
+            raise ValueError(
+                f"truth: {self.truth.name} knows cells of {self.truth.space}, not of "
+                f"{self.space.name}; say truth: null"
+            )
+        if self.ranking and (refusal := self.ranking.population.drawable(self.space)):
+            raise ValueError(f"ranking.population: {refusal}")
+        return self
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, str, Any, str]]:

@@ -73,6 +73,11 @@ class Setup:
         """Return the present mixture weights [E, O] as a measurement sees them."""
         return self.composition.mixture(state.architecture, self.moment(state, "evaluate"))
 
+    @torch.no_grad()
+    def strength(self, state: SearchState) -> Tensor:
+        """Return what a cell is read off by [E, O]: the mixture, whole edges weighed."""
+        return self.composition.strength(state.architecture, self.moment(state, "evaluate"))
+
     def running_statistics(self, state: SearchState) -> bool:
         """Say whether forward passes would change buffers of the supernet."""
         return next(iter(state.supernet.buffers()), None) is not None

@@ -16,7 +16,8 @@ class Cell(Instrument):
 
     ``skip_count`` (edges), ``weight_free_share`` (share of edges whose argmax has no weights, `none`
     included), ``alpha_entropy`` (mean over edges, in nats; ln O at the start) and ``p_<operation>``
-    (mean mixture weight over edges). NaN where the search learns no alpha.
+    (mean mixture weight over edges). Where a space has normal and reduction cells, the first two
+    also for each: ``skip_count_normal``, ``weight_free_share_reduce``. NaN where the search learns no alpha.
     """
 
     cost: ClassVar[str] = "nothing"
@@ -24,13 +25,15 @@ class Cell(Instrument):
     def observe(self, setup: Setup, state: SearchState) -> Reading:
         """See `Instrument.observe`."""
         space, mixture = setup.space, setup.mixture(state)
-        cell = tuple(mixture.argmax(dim=-1).tolist())
+        cell = space.discretise(setup.strength(state))
         share = mixture / mixture.sum(dim=-1, keepdim=True)
-        reading = {
-            "skip_count": float(space.count(cell, "skip_connect")),
-            "weight_free_share": space.count(cell, *space.weight_free) / len(cell),
-            "alpha_entropy": float(-(share * share.clamp_min(1e-12).log()).sum(-1).mean()),
-        } | {f"p_{o}": float(p) for o, p in zip(space.operations, mixture.mean(0), strict=True)}
+        reading = (
+            {name: float(value) for name, value in space.composition(cell).items()}
+            | {
+                "alpha_entropy": float(-(share * share.clamp_min(1e-12).log()).sum(-1).mean()),
+            }
+            | {f"p_{o}": float(p) for o, p in zip(space.operations, mixture.mean(0), strict=True)}
+        )
         return (
             reading
             if setup.composition.learns_architecture

@@ -14,6 +14,7 @@ from bench.hypergradients.reverse import Reverse
 from bench.instruments import Instrument, Reading
 from bench.instruments import _bias as bias
 from bench.settings import HypergradientField
+from bench.spaces import Active, Space
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
@@ -100,14 +101,13 @@ class HypergradientBias(Instrument):
         """See `Instrument.observe`."""
         if not setup.composition.learns_architecture:
             return {PREFIX + name: float("nan") for name in bias.quantities(self.estimators)}
-        skip = setup.space.operations.index("skip_connect")
         with torch.enable_grad():
             found = bias.measure(
                 [self._case(setup, state, r) for r in range(self.sequences)],
                 self.estimators,
                 self.reference,
                 projected,
-                skip_direction(state.architecture, skip),
+                skip_direction(state.architecture, setup.space),
                 setup.device,
             )
         return {PREFIX + name: value for name, value in found.items()}
@@ -127,10 +127,17 @@ def projected(gradient: Tensors) -> Tensor:
     return torch.cat([value.reshape(-1) for value in values.values()])
 
 
-def skip_direction(architecture: Tensors, skip: int) -> Tensor:
-    """Return the unit vector that favours an operation on all edges, laid out as `projected`."""
+def skip_direction(architecture: Tensors, space: Space) -> Tensor:
+    """Return the unit vector that favours skips on all edges, laid out as `projected`.
+
+    NaN in a space without them.
+    """
     wanted = {name: torch.zeros(value.shape) for name, value in architecture.items()}
-    wanted["alpha"][:, skip] = 1.0
+    everything: Active = [range(len(space.operations))] * len(space.edges)
+    for edge, own in enumerate(space.candidates() or everything):
+        for operation in own:
+            if space.operations[operation] == "skip_connect":
+                wanted["alpha"][edge, operation] = 1.0
     direction = projected(wanted)
-    unit: Tensor = direction / direction.norm()
+    unit: Tensor = direction / direction.norm()  # 0/0 where there are none
     return unit

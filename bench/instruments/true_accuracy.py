@@ -20,5 +20,5 @@ class TrueAccuracy(Instrument):
         """See `Instrument.observe`."""
         if setup.truth is None or not setup.composition.learns_architecture:
             return {"true_accuracy": float("nan")}
-        cell = tuple(setup.mixture(state).argmax(dim=-1).tolist())
+        cell = setup.space.discretise(setup.strength(state))
         return {"true_accuracy": float(setup.truth.mean([setup.space.encode(cell)])[0])}

@@ -105,7 +105,7 @@ def path_logits(
             return
         weight = setup.mixture(state)
         for i, cell in enumerate(cells):
-            mixture = F.one_hot(torch.tensor(cell), weight.shape[1]).to(weight)
+            mixture = setup.space.one_hot(cell).to(weight)
             if protocol.paths == "alpha_weighted":
                 mixture = mixture * weight
             active = setup.space.active(cell)

@@ -86,7 +86,9 @@ def measure(setup: Setup, state: SearchState, protocol: Protocol) -> Ranking:
     space, truth = setup.space, setup.truth
     if truth is None:
         raise ValueError("truth: a ranking needs ground truth")
-    known = truth.mean([space.encode(cell) for cell in space.unique()])
+    known = None
+    if protocol.population.by_truth and space.enumerable:
+        known = truth.mean([space.encode(cell) for cell in space.unique()])
     sample = protocol.population.draw(space, known)
     names = [space.encode(cell) for cell in sample.cells]
     worth = truth.mean(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -37,7 +37,8 @@ class Population(BaseModel):
     """Which architectures are ranked.
 
     Which cell stands for its class matters: isomorphic cells hold other weights of the supernet.
-    It is the first of the space's enumeration, always.
+    It is the first of the space's enumeration, always; where a space is too large for one, of a
+    fixed random sequence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +60,20 @@ class Population(BaseModel):
             raise ValueError("kind: list and file belong together")
         return self
 
+    @property
+    def by_truth(self) -> bool:
+        """Whether the draw looks at true accuracies."""
+        return self.kind in ("stratified", "top")
+
+    def drawable(self, space: Space) -> str:
+        """Say why the population cannot be had of a space; empty where it can."""
+        if space.enumerable or self.kind == "list":
+            return ""
+        if self.by_truth or self.size is None:
+            said = self.kind if self.by_truth else "size: null"
+            return f"{said} needs every cell of {space.name}, which has too many; give a size"
+        return ""
+
     def draw(self, space: Space, truth: NDArray[np.float64] | None = None) -> Sample:
         """Return the architectures, in the order of the space.
 
@@ -74,11 +89,15 @@ class Population(BaseModel):
         """
         if self.kind == "list":
             return Sample(self._listed(space))
+        if refusal := self.drawable(space):
+            raise ValueError(f"population: {refusal}")
+        if not space.enumerable:
+            return self._sampled(space)
         cells: Sequence[Architecture] = (
             list(space.architectures()) if self.kind == "all" else space.unique()
         )
         keep = np.array([self.disconnected or space.connected(cell) for cell in cells])
-        if self.kind in ("stratified", "top"):
+        if self.by_truth:
             if truth is None:
                 raise ValueError(f"population: {self.kind} needs ground truth")
             keep &= ~np.isnan(truth)
@@ -90,6 +109,18 @@ class Population(BaseModel):
         return Sample(
             [chosen[i] for i in self._some(len(chosen), self.size, "population").tolist()]
         )
+
+    def _sampled(self, space: Space) -> Sample:
+        """Draw from a space that is too large to be enumerated, each isomorphism class once."""
+        draws, found = generator("cpu", self.seed, "population"), dict[Hashable, Architecture]()
+        assert self.size is not None
+        for _ in range(100):
+            for cell in space.sample(self.size, draws):
+                if self.disconnected or space.connected(cell):
+                    found.setdefault(cell if self.kind == "all" else space.canonical(cell), cell)
+            if len(found) >= self.size:
+                return Sample(list(found.values())[: self.size])
+        raise ValueError(f"population: {space.name} seems to have only {len(found)} cells")
 
     def _some(self, total: int, size: int, *key: str | int) -> NDArray[np.int64]:
         """Draw ``size`` of ``total`` positions without replacement, sorted."""

@@ -246,11 +246,11 @@ class Summary:
         """Return the names of a variant's edges and operations; None where its space is unknown."""
         from bench import registry
 
-        name = (self.settings(label).get("space") or {}).get("name")
-        if name not in registry.names("spaces"):
+        try:
+            space = registry.parse("spaces", self.settings(label).get("space"))
+        except ValueError:
             return None
-        space = registry.load("spaces", name)
-        return [f"{a} → {b}" for a, b in space.edges], list(space.operations)
+        return space.edge_names, list(space.operations)
 
     def as_json(self) -> str:
         """Return everything but the histories as JSON; what is not a number is null."""

@@ -29,13 +29,16 @@ class Projected(Variant):
 
     decided: dict[int, int]
     learns: bool
+    dropped: frozenset[int] = frozenset()
+    """Edges that the cell will not have: they give nothing."""
 
     def mixture(self, weights: Tensor, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
         """Put a one in the decided rows."""
         rows = list(weights)
         for edge, operation in self.decided.items():
             rows[edge] = torch.zeros_like(rows[edge])
-            rows[edge][operation] = 1.0
+            if edge not in self.dropped:
+                rows[edge][operation] = 1.0
         return torch.stack(rows)
 
     def candidates(self, space: Space, moment: Moment) -> Active | None:
@@ -44,13 +47,26 @@ class Projected(Variant):
         edges = range(len(space.edges))
         return [[self.decided[e]] if e in self.decided else everything for e in edges]
 
+    def active(
+        self, space: Space, architecture: dict[str, Tensor], moment: Moment
+    ) -> Active | None:
+        """Run nothing on dropped edges."""
+        if not self.dropped:
+            return None
+        everything = range(len(space.operations))
+        return [[] if e in self.dropped else everything for e in range(len(space.edges))]
+
     def updates_architecture(self, moment: Moment) -> bool:
         """Say whether alpha learns on."""
         return self.learns
 
 
 class Projection(Selection):
-    """Decide the edges in random order, tuning the supernet after each; works on a copy."""
+    """Decide the edges in random order, tuning the supernet after each; works on a copy.
+
+    Where nodes keep some of their edges only, these are chosen afterwards, node by node in random
+    order, with the same tuning.
+    """
 
     epochs: int = Field(5, ge=0, description="tuning epochs after every edge but the last")
     lr: float = Field(0.0025, gt=0, description="constant learning rate of the weights")
@@ -62,10 +78,17 @@ class Projection(Selection):
     def strongest(self, setup: Setup, state: SearchState, edge: int, operations: list[int]) -> int:
         """Return the operation that the edge keeps, of those that compete on it."""
 
+    @abstractmethod
+    def importance(
+        self, setup: Setup, stage: Setup, state: SearchState, edge: int, operation: int
+    ) -> tuple[float, float]:
+        """Return how much a decided edge matters; of a node's edges the largest are kept.
+
+        ``setup`` is the search's own, ``stage`` has the edges decided so far.
+        """
+
     def select(self, setup: Setup, state: SearchState) -> Architecture:
         """See `Selection.select`."""
-        from bench.search import architecture_step, weight_step
-
         tuned, decided = copy.deepcopy(state), dict[int, int]()
         tuned.weight_optimizer.state.clear()
         # What variants schedule stays as in the last epoch; data and noise go on with the step.
@@ -77,23 +100,59 @@ class Projection(Selection):
             stage = self._tuning(setup, decided)
             everything = range(len(setup.space.operations))
             left = list(everything if competing is None else competing[edge])
+            left = [o for o in left if o in setup.space.eligible] or left
             decided[edge] = self.strongest(stage, tuned, edge, left)
-            stage = self._tuning(setup, decided)
-            for _ in range(self.epochs * setup.steps_per_epoch if edge != order[-1] else 0):
-                architecture_step(stage, tuned)
-                weight_step(stage, tuned)
-                tuned.step += 1
-        return tuple(decided[edge] for edge in range(len(setup.space.edges)))
+            if edge != order[-1] or setup.space.keeps() is not None:
+                self._tune(self._tuning(setup, decided), tuned)
+        dropped = self._dropped(setup, tuned, decided, draws)
+        edges = range(len(setup.space.edges))
+        return tuple(-1 if edge in dropped else decided[edge] for edge in edges)
 
-    def _tuning(self, setup: Setup, decided: dict[int, int]) -> Setup:
-        return tuning(setup, decided, self.lr, self.learn_alpha)
+    def _dropped(
+        self, setup: Setup, tuned: SearchState, decided: dict[int, int], draws: torch.Generator
+    ) -> frozenset[int]:
+        """Choose which of the decided edges the cell will not have, node by node."""
+        dropped, kept = frozenset[int](), setup.space.keeps()
+        if kept is None:
+            return dropped
+        entering: dict[int, list[int]] = {}
+        for edge, (_, target) in enumerate(setup.space.edges):
+            entering.setdefault(target, []).append(edge)
+        nodes = [edges for edges in entering.values() if len(edges) > kept]
+        for i, place in enumerate(torch.randperm(len(nodes), generator=draws).tolist()):
+            stage = self._tuning(setup, decided, dropped)
+            worth = {e: self.importance(setup, stage, tuned, e, decided[e]) for e in nodes[place]}
+            dropped |= set(sorted(nodes[place], key=worth.__getitem__, reverse=True)[kept:])
+            if i < len(nodes) - 1:
+                self._tune(self._tuning(setup, decided, dropped), tuned)
+        return dropped
+
+    def _tune(self, stage: Setup, tuned: SearchState) -> None:
+        """Go on with both updates for the tuning epochs."""
+        from bench.search import architecture_step, weight_step
+
+        for _ in range(self.epochs * stage.steps_per_epoch):
+            architecture_step(stage, tuned)
+            weight_step(stage, tuned)
+            tuned.step += 1
+
+    def _tuning(
+        self, setup: Setup, decided: dict[int, int], dropped: frozenset[int] = frozenset()
+    ) -> Setup:
+        return tuning(setup, decided, self.lr, self.learn_alpha, dropped)
 
 
-def tuning(setup: Setup, decided: dict[int, int], lr: float, learns: bool = False) -> Setup:
+def tuning(
+    setup: Setup,
+    decided: dict[int, int],
+    lr: float,
+    learns: bool = False,
+    dropped: frozenset[int] = frozenset(),
+) -> Setup:
     """Return the search with these edges decided, a constant rate, and alpha learning on or not."""
     from bench.composition import Composition
 
-    projected = Projected(decided=dict(decided), learns=learns)
+    projected = Projected(decided=dict(decided), learns=learns, dropped=dropped)
     search = setup.settings.search
     weights = search.weights.model_copy(update={"lr": lr, "lr_min": lr})
     settings = setup.settings.model_copy(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Argmax(Selection):
     """Keep the operation with the largest mixture weight on every edge.
 
-    NAS-Bench-201's DARTS takes the argmax over all five operations; the original DARTS leaves
+    In spaces that keep some edges only, such as DARTS's own, as the space says: each node's two
+    strongest edges. NAS-Bench-201's DARTS takes the argmax over all five operations; the original DARTS leaves
     `none` out (``exclude: [none]``). The first of equal operations wins.
     """
 
@@ -34,9 +35,9 @@ class Argmax(Selection):
 
     def select(self, setup: Setup, state: SearchState) -> Architecture:
         """See `Selection.select`."""
-        strength = setup.mixture(state).clone()
+        strength = setup.strength(state).clone()
         for operation in self.exclude:
             if operation not in setup.space.operations:
                 raise ValueError(f"exclude: no operation {operation!r} in {setup.space.name}")
             strength[:, setup.space.operations.index(operation)] = -float("inf")
-        return tuple(strength.argmax(dim=-1).tolist())
+        return setup.space.discretise(strength)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import Field
 
 from bench.selection import Selection
@@ -36,9 +35,7 @@ class BestSampled(Selection):
         from bench.ranking.protocol import Protocol
 
         draws = generator("cpu", setup.seed, "best_sampled", state.step)
-        shape = (self.k, len(setup.space.edges))
-        drawn = torch.randint(len(setup.space.operations), shape, generator=draws)
-        cells = list(dict.fromkeys(tuple(row) for row in drawn.tolist()))
+        cells = list(dict.fromkeys(setup.space.sample(self.k, draws)))
         scores = evaluate(setup, state, cells, setup.settings.ranking or Protocol())
         best = max(range(len(cells)), key=lambda i: (scores.accuracy[i], -scores.loss[i]))
         return cells[best]

@@ -29,3 +29,9 @@ class MagnitudeFinetuned(Projection):
         """Compare the weights."""
         weights = setup.mixture(state)[edge].tolist()
         return max(operations, key=weights.__getitem__)
+
+    def importance(
+        self, setup: Setup, stage: Setup, state: SearchState, edge: int, operation: int
+    ) -> tuple[float, float]:
+        """Return the operation's mixture weight among those that competed, the edge weighed."""
+        return float(setup.strength(state)[edge, operation]), 0.0

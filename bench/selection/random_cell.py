@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
 from bench.selection import Selection
 from bench.spaces import Architecture
 from bench.streams import generator
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RandomCell(Selection):
-    """Draw one operation per edge uniformly; uses nothing of the supernet."""
+    """Draw a cell of the space uniformly; uses nothing of the supernet."""
 
     paper: ClassVar[str] = (
         "Li and Talwalkar 2019, Random Search and Reproducibility for NAS, arXiv:1902.07638"
@@ -25,5 +23,4 @@ class RandomCell(Selection):
     def select(self, setup: Setup, state: SearchState) -> Architecture:
         """See `Selection.select`."""
         draws = generator("cpu", setup.seed, "random_cell")
-        shape = (len(setup.space.edges),)
-        return tuple(torch.randint(len(setup.space.operations), shape, generator=draws).tolist())
+        return setup.space.sample(1, draws)[0]

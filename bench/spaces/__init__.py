@@ -213,6 +213,11 @@ class Space(Member):
         """Return how many of its edges a node of a discretised cell keeps; None: all."""
         return None
 
+    @property
+    def eligible(self) -> Sequence[int]:
+        """Indices of the operations that a discretised cell may have."""
+        return range(len(self.operations))
+
     def discretise(self, strength: Tensor) -> Architecture:
         """Read a cell off the strengths of operations [E, O]; the first of equals wins."""
         return tuple(strength.argmax(dim=-1).tolist())
@@ -222,6 +227,10 @@ class Space(Member):
         shape = (count, len(self.edges))
         drawn = torch.randint(len(self.operations), shape, generator=draws)
         return [tuple(row) for row in drawn.tolist()]
+
+    def thin(self, path: Sequence[int], draws: torch.Generator) -> Architecture:
+        """Drop edges of a path with an operation on each until nodes have as many as they keep."""
+        return tuple(path)
 
     def active(self, architecture: Architecture) -> Active:
         """Return the activity of one path: a single operation on every edge, or none."""
@@ -245,7 +254,7 @@ class Space(Member):
 
         Where there are several kinds of cells, also of each: ``skip_count_normal`` and so on.
         """
-        found = {}
+        found: dict[str, float] = {}
         parts = {"": range(len(architecture))} | {f"_{k}": v for k, v in self.parts.items()}
         for suffix, rows in parts.items():
             own = tuple(architecture[row] for row in rows if architecture[row] >= 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,9 @@ class Truth:
 
 class TruthSource(Member):
     """Where ground truth comes from; its fields say which columns are meant."""
+
+    space: ClassVar[str] = "nb201"
+    """The search space whose cells it knows."""
 
     @abstractmethod
     def load(self) -> Truth:

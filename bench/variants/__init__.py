@@ -99,6 +99,11 @@ class Variant(Member):
     off: ClassVar[dict[str, Any] | None] = None
     """The parameters under which a search is plain DARTS bit for bit; None: there are none."""
 
+    @property
+    def widens(self) -> bool:
+        """Whether the supernet is widened between stages."""
+        return False
+
     def supernet_options(self) -> dict[str, Any]:
         """Options for ``Space.supernet``."""
         return {}
@@ -149,6 +154,10 @@ class Variant(Member):
     ) -> Tensor:
         """Transform the mixture ``y`` of an edge whose input is ``x``."""
         return y
+
+    def edge_strength(self, space: Space, architecture: dict[str, Tensor]) -> Tensor | None:
+        """Weigh whole edges [E] when a cell is read off; None: all the same."""
+        return None
 
     def architecture_loss(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
         """Return a term to add to the validation loss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -33,17 +34,20 @@ class Sampling(Variant):
     def mixture(self, weights: Tensor, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
         """Replace the mixture by the drawn path, or by the uniform mixture while measuring."""
         if moment.phase == "evaluate":
-            return torch.full_like(weights, 1 / weights.shape[-1])
+            competing = torch.isfinite(architecture["alpha"]).to(weights)
+            return competing / competing.sum(-1, keepdim=True)
         path = torch.tensor(self._path(architecture, moment))
         return torch.nn.functional.one_hot(path, weights.shape[-1]).to(weights)
 
     def active(
         self, space: Space, architecture: dict[str, Tensor], moment: Moment
     ) -> Active | None:
-        """Run the drawn path only."""
+        """Run the drawn path only, without the edges that a cell of the space would not keep."""
         if moment.phase == "evaluate":
             return None
-        return space.active(tuple(self._path(architecture, moment)))
+        seed = replace(moment, part=0).generator(self.name, "edges").initial_seed()
+        path = space.thin(self._path(architecture, moment), torch.Generator().manual_seed(seed))
+        return space.active(path)
 
     def updates_architecture(self, moment: Moment) -> bool:
         """Never."""

@@ -18,8 +18,9 @@ class DartsMinus(Variant):
     stays in the softmax. At the end the auxiliary connection is gone: nothing is left to
     discretise.
 
-    Paper and code agree; on edges of stride 2, which NAS-Bench-201 does not have, the code's
-    auxiliary connection is a factorised reduction.
+    Paper and code agree, but for edges of stride 2 (the reduction cells of the DARTS space): the
+    code's auxiliary connection there is a factorised reduction with weights of its own, here it is
+    the input averaged over 2x2 pixels.
     """
 
     paper: ClassVar[str] = (

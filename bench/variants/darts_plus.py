@@ -19,7 +19,8 @@ class DartsPlus(Variant):
     """Early stopping by one of two criteria, from epoch ``start`` on.
 
     ``skips``
-        The argmax cell has at least so many skip connections (criterion 1).
+        The argmax cell has at least so many skip connections (criterion 1); where there are several
+        kinds of cells, the first, the normal one, as in the paper.
     ``stable``
         On every edge, the ranking of α among the operations that have weights has been the same for
         so many epochs (criterion 1*).
@@ -49,7 +50,9 @@ class DartsPlus(Variant):
         if state.epoch < in_epochs(self.start, setup.settings.search.epochs):
             return None
         space = setup.space
-        skips = space.count(tuple(setup.mixture(state).argmax(-1).tolist()), "skip_connect")
+        cell = space.discretise(setup.strength(state))
+        counted = next(iter(space.parts.values()), range(len(cell)))
+        skips = space.count(tuple(cell[row] for row in counted), "skip_connect")
         if self.skips is not None and skips >= self.skips:
             return Stop(f"{skips} skip connections")
         if self.stable is None or len(state.history) < self.stable:

@@ -59,6 +59,11 @@ class Drnas(Variant):
             raise ValueError("K: every stage's must divide the one before")
         return self
 
+    @property
+    def widens(self) -> bool:
+        """Where stages differ in K."""
+        return len(set(self.K)) > 1
+
     def supernet_options(self) -> dict[str, Any]:
         """Build for the widest stage, the last."""
         return {"partial": self.K[-1]} if max(self.K) > 1 else {}

@@ -18,7 +18,7 @@ class FairDarts(Variant):
     Paper and code: the paper compares a squared with an absolute distance (``distance``) and takes
     the squared one; its weight is 10, while the code's loss classes default to 0.1. The paper
     discretises by a threshold of 0.85 on every σ(α), so that an edge may keep two operations or
-    none; NAS-Bench-201 has one per edge, and argmax is used. There is no off: the
+    none; here a cell is read off as for every variant, by the strongest. There is no off: the
     softmax is gone even with weight 0.
     """
 

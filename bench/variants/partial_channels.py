@@ -22,8 +22,8 @@ class PartialChannels(Variant):
 
     Paper and code: the paper samples the channels, the code takes the first C/K and relies on the
     shuffle to move them, as done here (``shuffle: false`` mixes the same channels always). The code
-    trains with batch 256, lr 0.1 and α lr 6e-4: override ``search`` for these. On NAS-Bench-201
-    every edge is kept, so that β acts on the search only, not on the selection.
+    trains with batch 256, lr 0.1 and α lr 6e-4: override ``search`` for these. Where a node keeps
+    some of its edges only, those are chosen by p·β; NAS-Bench-201 keeps them all.
     """
 
     paper: ClassVar[str] = (
@@ -58,6 +58,18 @@ class PartialChannels(Variant):
             return y
         shares = architecture["beta"][list(site.siblings)].softmax(0)
         return y * shares[site.siblings.index(site.edge)]
+
+    def edge_strength(self, space: Space, architecture: dict[str, Tensor]) -> Tensor | None:
+        """Return β's shares within every node."""
+        if not self.edge_normalisation:
+            return None
+        ends = torch.tensor([target for _, target in space.edges])
+        beta = architecture["beta"].detach()
+        shares = torch.empty_like(beta)
+        for end in sorted({target for _, target in space.edges}):
+            rows = (ends == end).to(beta.device)
+            shares[rows] = beta[rows].softmax(0)
+        return shares
 
     def updates_architecture(self, moment: Moment) -> bool:
         """Wait for the warm-up."""

@@ -36,10 +36,11 @@ class WeightWarmup(Variant):
         """Leave the operations that have weights."""
         if self._over(moment):
             return None
-        names = space.operations
-        return [[o for o, name in enumerate(names) if name not in space.weight_free]] * len(
-            space.edges
-        )
+        everything = range(len(space.operations))
+        learned = [o for o in everything if space.operations[o] not in space.weight_free]
+        # An edge that has no operation with weights keeps what it has.
+        present = space.candidates() or [everything] * len(space.edges)
+        return [[o for o in own if o in learned] or list(own) for own in present]
 
     def updates_architecture(self, moment: Moment) -> bool:
         """Wait."""

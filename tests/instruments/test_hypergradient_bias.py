@@ -139,7 +139,9 @@ def test_null_directions_are_projected_out():
     moved = alpha + torch.arange(6.0)[:, None]
     torch.testing.assert_close(projected({"alpha": moved}), projected({"alpha": alpha}))
     assert len(projected({"alpha": alpha, "beta": torch.ones(3)})) == 33
-    toward = skip_direction({"alpha": alpha, "beta": torch.ones(3)}, skip=1)
+    toward = skip_direction(
+        {"alpha": alpha, "beta": torch.ones(3)}, registry.parse("spaces", "nb201")
+    )
     assert float(toward.norm()) == pytest.approx(1)
     assert not toward[30:].any()
     by_edge = toward[:30].reshape(6, 5)

@@ -171,7 +171,7 @@ def _view(outgoing, edge, name, of):
     """Return what `Outgoing.weights` does, of gradients where ``of`` gives these."""
     replaced = {}
     for part in (outgoing.depth1, outgoing.depth2, outgoing.points):
-        for key, parameter in part.items():
+        for parameter in part.values():
             replaced[id(parameter)] = of(parameter)
     names = {"depth1": outgoing.depth1, "depth2": outgoing.depth2}
     c, found = outgoing.channels, {}

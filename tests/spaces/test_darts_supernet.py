@@ -109,7 +109,9 @@ def test_second_derivatives_equal_the_textbook():
     assert hessians[0].abs().max() > 1e-5
 
 
-@pytest.mark.parametrize(("combine", "running"), [("concat", False), ("sum", False), ("concat", True)])
+@pytest.mark.parametrize(
+    ("combine", "running"), [("concat", False), ("sum", False), ("concat", True)]
+)
 def test_one_hot_supernet_is_the_discretised_network(combine, running):
     space, fast, _, images, _, alpha = build(combine, running, layers=3)
     draws = torch.Generator().manual_seed(3)

@@ -16,7 +16,12 @@ from bench.spaces.darts.genotypes import ABSENT, KEPT, NOISE, OPERATIONS, WEIGHT
 from bench.streams import generator
 
 Names = tuple[str, ...]
-UNITS = {"sep_conv_3x3": (18, 2), "sep_conv_5x5": (50, 2), "dil_conv_3x3": (9, 1), "dil_conv_5x5": (25, 1)}
+UNITS = {
+    "sep_conv_3x3": (18, 2),
+    "sep_conv_5x5": (50, 2),
+    "dil_conv_3x3": (9, 1),
+    "dil_conv_5x5": (25, 1),
+}
 """Weights of an operation: so many times C for its kernels and C² for its pointwise parts."""
 TOO_LARGE = "the DARTS space is too large to be enumerated; draw from it instead"
 
@@ -96,7 +101,9 @@ class Darts(Space):
     def edge_names(self) -> list[str]:
         """What pages call the edges."""
         return [
-            f"{cell} {a} → {b}" for cell in ("normal", "reduce") for a, b in genotypes.edges(self.nodes)
+            f"{cell} {a} → {b}"
+            for cell in ("normal", "reduce")
+            for a, b in genotypes.edges(self.nodes)
         ]
 
     @property
@@ -119,6 +126,11 @@ class Darts(Space):
     def candidates(self) -> Active | None:
         """See `Space.candidates`."""
         return None if self.per_edge is None else self.present
+
+    @property
+    def eligible(self) -> Sequence[int]:
+        """All but `none`."""
+        return [o for o, name in enumerate(self.operations) if name != "none"]
 
     def keeps(self) -> int | None:
         """Two edges per node."""
@@ -189,20 +201,24 @@ class Darts(Space):
 
     def sample(self, count: int, draws: torch.Generator) -> list[Architecture]:
         """Draw two inputs for every node and an operation for each, all uniformly."""
-        nothing = self.operations.index("none") if "none" in self.operations else None
-        choices = [[o for o in own if o != nothing] for own in self.present]
-        starts, found = [part.start for part in self.parts.values()], []
+        eligible = self.eligible
+        choices = [[o for o in own if o in eligible] for own in self.present]
+        found = []
         for _ in range(count):
-            rows = [ABSENT] * len(choices)
-            for start in starts:
-                for inputs in genotypes.entering(self.nodes):
-                    order = torch.randperm(len(inputs), generator=draws)[:KEPT]
-                    for edge in (start + inputs[i] for i in order.tolist()):
-                        own = choices[edge]
-                        pick = torch.randint(len(own), (1,), generator=draws)
-                        rows[edge] = own[int(pick)]
-            found.append(tuple(rows))
+            places = torch.randint(1 << 30, (len(choices),), generator=draws).tolist()
+            path = [own[i % len(own)] for own, i in zip(choices, places, strict=True)]
+            found.append(self.thin(path, draws))
         return found
+
+    def thin(self, path: Sequence[int], draws: torch.Generator) -> Architecture:
+        """Keep two edges of every node, drawn uniformly."""
+        rows = [ABSENT] * len(path)
+        for part in self.parts.values():
+            for inputs in genotypes.entering(self.nodes):
+                order = torch.randperm(len(inputs), generator=draws)[:KEPT].tolist()
+                for edge in (part.start + inputs[i] for i in order):
+                    rows[edge] = path[edge]
+        return tuple(rows)
 
     def discretise(self, strength: Tensor) -> Architecture:
         """Keep each node's two strongest edges, each with its strongest operation but `none`."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bench.spaces import Standalone
 from bench.spaces.darts import frame
 from bench.spaces.darts.genotypes import ABSENT, NOISE, Architecture, edges
-from bench.spaces.darts.outgoing import KERNELS, POOLS, SEPARABLE, pool
+from bench.spaces.darts.outgoing import KERNELS, POOLS, SEPARABLE, Outgoing, pool
 from bench.spaces.darts.supernet import DartsSupernet, MixedCell
 from bench.spaces.nb201.frame import Norm, initialise
 
@@ -224,11 +224,14 @@ class DartsNetwork(Standalone):
             own.preprocess.load_state_dict(shared.preprocess.state_dict())
             for (edge, source, _, name), module in zip(own.chosen, own.operations, strict=True):
                 outgoing = shared.outgoing[source]
-                weights = outgoing.weights(edge, name)  # type: ignore[operator]
-                for key, (mean, variance) in outgoing.statistics(edge, name).items():  # type: ignore[operator]
+                assert isinstance(outgoing, Outgoing)
+                for key, statistics in outgoing.statistics(edge, name).items():
                     norm = _norm(module, key)
-                    norm.running_mean.copy_(mean)  # type: ignore[operator, union-attr]
-                    norm.running_var.copy_(variance)  # type: ignore[operator, union-attr]
+                    own_statistics = (norm.running_mean, norm.running_var)
+                    for mine, theirs in zip(own_statistics, statistics, strict=True):
+                        assert mine is not None
+                        mine.copy_(theirs)
+                weights = outgoing.weights(edge, name)
                 stages = list(module) if isinstance(module, nn.Sequential) else [module]
                 for stage, number in zip(stages, "12", strict=False):
                     if isinstance(stage, DepthwiseNorm):
@@ -238,8 +241,9 @@ class DartsNetwork(Standalone):
                     module.weight.copy_(weights["reduce"])
 
 
-def _norm(module: nn.Module, key: str) -> nn.Module:
+def _norm(module: nn.Module, key: str) -> Norm:
     """Return the batch norm of an operation that the supernet knows by ``key``."""
     stage = module[int(key) - 1] if isinstance(module, nn.Sequential) else module
-    norm: nn.Module = stage.norm
-    return norm
+    assert isinstance(stage, DepthwiseNorm | Pool | frame.FactorisedReduction)
+    assert isinstance(stage.norm, Norm)
+    return stage.norm

@@ -256,7 +256,9 @@ class Outgoing(nn.Module):
     def _reduce(self, x: Tensor, live: list[tuple[str, int]]) -> Tensor:
         """Run the factorised reductions of all edges."""
         weight = self._rows(self.points["reduce"], self.skips, live)
-        return torch.cat([factorised(x, part) for part in weight.split(self.channels)], dim=1)
+        return torch.cat(
+            [factorised(x, part) for part in torch.split(weight, self.channels)], dim=1
+        )
 
     def _rows(
         self, stacked: Tensor, blocks: list[tuple[str, int]], live: list[tuple[str, int]]
@@ -264,7 +266,7 @@ class Outgoing(nn.Module):
         """Return the rows of the live blocks."""
         if len(live) == len(blocks):
             return stacked
-        parts = stacked.split(self.channels)
+        parts = torch.split(stacked, self.channels)
         return torch.cat([parts[blocks.index(block)] for block in live])
 
     def _scaled(
@@ -286,7 +288,7 @@ class Outgoing(nn.Module):
         self, y: Tensor, live: list[tuple[str, int]], touched: frozenset[int]
     ) -> list[Output]:
         """Take stacked outputs apart."""
-        parts = y.split(self.channels, dim=1)
+        parts = torch.split(y, self.channels, dim=1)
         found = []
         for (name, edge), part in zip(live, parts, strict=True):
             operation = self.names.index(name)
@@ -298,12 +300,12 @@ class Outgoing(nn.Module):
         found = {}
         for key, stacked in (("depth1", self.depth1), ("depth2", self.depth2)):
             if name in stacked:
-                found[key] = stacked[name].split(self.channels)[
-                    self._blocks((name,)).index((name, edge))
-                ]
+                place = self._blocks((name,)).index((name, edge))
+                found[key] = torch.split(stacked[name], self.channels)[place]
         for key, blocks in self.places.items():
             if (name, edge) in blocks:
-                found[key] = self.points[key].split(self.channels)[blocks.index((name, edge))]
+                place = blocks.index((name, edge))
+                found[key] = torch.split(self.points[key], self.channels)[place]
         return found
 
     def statistics(self, edge: int, name: str) -> dict[str, tuple[Tensor, Tensor]]:
