@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from bench.report import genotype_svg
 from bench.report.metrics import SHORT
 from bench.report.svg import operation_colours
 
@@ -28,7 +29,9 @@ def parse(cell: str) -> list[tuple[int, int, str]] | None:
 
 
 def draw(cell: str, operations: Sequence[str]) -> str:
-    """Return the SVG of a cell; the string itself where it is not of NAS-Bench-201's form."""
+    """Return the SVG of a cell or genotype; the string itself where it is neither."""
+    if (genotype := genotype_svg.parse(cell)) is not None:
+        return genotype_svg.draw(cell, genotype, operations)
     edges = parse(cell)
     if edges is None:
         return f"<code>{escape(cell)}</code>"

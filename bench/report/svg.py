@@ -20,7 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """With the colour, so that nothing is told by colour alone."""
 OPERATIONS = {
     "none": "#7d8590", "skip_connect": "#d9630a", "avg_pool_3x3": "#b8920f",
-    "max_pool_3x3": "#b8920f", "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#2b7fd4",
+    "max_pool_3x3": "#c2426b", "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#2b7fd4",
 }  # fmt: skip
 """Warm: without weights; blue: convolutions; grey: nothing."""
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.report import genotype_svg
 from bench.report.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
 from bench.report.summary import Summary
 from bench.statistics import Interval
@@ -42,9 +43,11 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
 
 
 def short_cell(cell: Any) -> str:
-    """Write a NAS-Bench-201 string in a third of its length; anything else as it is."""
+    """Write a NAS-Bench-201 string or a genotype in a third of its length; else as it is."""
     if not isinstance(cell, str):
         return ""
+    if (genotype := genotype_svg.parse(cell)) is not None:
+        return genotype_svg.short(genotype)
     nodes = [
         " ".join(SHORT.get(part.partition("~")[0], part) for part in node.strip("|").split("|"))
         for node in cell.split("+")

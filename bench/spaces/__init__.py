@@ -103,6 +103,10 @@ class Standalone(nn.Module):
     drop_path: float = 0.0
     draws: torch.Generator | None = None
 
+    def count(self) -> int:
+        """Count the weights, those of an auxiliary head left out."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return logits [B, classes] and, while training, the auxiliary head's where it has one."""
         raise NotImplementedError
@@ -133,6 +137,10 @@ class Space(Member):
     """Operations without weights, `none` included."""
     enumerable: ClassVar[bool] = True
     """Whether there are few enough cells for `architectures` and `unique`."""
+    evaluated: ClassVar[dict[str, Any]] = {}
+    """Fields with the sizes at which its architectures are evaluated, where these are others."""
+    recipe: ClassVar[dict[str, Any]] = {}
+    """How its networks are trained from scratch where it is not as `bench.evaluation` does."""
     widens: ClassVar[bool] = True
     """Whether the supernet can be widened between stages."""
 

@@ -173,7 +173,7 @@ def test_the_cell_instrument_counts_both_cells_apart(tiny):
 def test_hypergradient_bias_says_nothing_of_skips_where_there_are_none():
     s4, s1 = (registry.parse("spaces", {"name": "darts", "preset": p}) for p in ("s4", "s1"))
     assert torch.isnan(skip_direction({"alpha": torch.zeros(28, 2)}, s4)).all()
-    toward = skip_direction({"alpha": torch.zeros(28, 7)}, s1).reshape(28, 7)
+    toward = skip_direction({"alpha": torch.zeros(28, 6)}, s1).reshape(28, 6)
     with_skip = [s1.operations.index("skip_connect") in own for own in s1.present]
     assert [bool(row.any()) for row in toward] == with_skip
     assert 0 < sum(with_skip) < 28

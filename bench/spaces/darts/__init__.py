@@ -47,9 +47,13 @@ class Darts(Space):
     )
     weight_free: ClassVar[frozenset[str]] = WEIGHT_FREE
     enumerable: ClassVar[bool] = False
+    evaluated: ClassVar[dict[str, Any]] = {"channels": 36, "layers": 20}
     widens: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "s1": {"operations": OPERATIONS[1:], "per_edge": tables.S1},
+        "s1": {
+            "operations": tuple(o for o in OPERATIONS if any(o in own for own in tables.S1)),
+            "per_edge": tables.S1,
+        },
         "s2": {"operations": ("skip_connect", "sep_conv_3x3")},
         "s3": {"operations": ("none", "skip_connect", "sep_conv_3x3")},
         "s4": {"operations": (NOISE, "sep_conv_3x3")},

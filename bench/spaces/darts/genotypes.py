@@ -84,13 +84,15 @@ def decode(text: str, operations: Sequence[str], nodes: int) -> Architecture:
     ValueError
         When it is not a genotype of this space; says what is wrong.
     """
-    fields = _fields(PUBLISHED.get(text.strip(), text))
+    if text.isidentifier() and text not in PUBLISHED:
+        raise ValueError(f"no published genotype {text!r}; known: {', '.join(PUBLISHED)}")
+    given = fields(PUBLISHED.get(text.strip(), text))
     found: list[int] = []
     for part in ("normal", "reduce"):
-        concat = fields[f"{part}_concat"]
+        concat = given[f"{part}_concat"]
         if sorted(concat) != list(range(2, nodes + 2)):
             raise ValueError(f"{part}_concat: every node 2 to {nodes + 1} must be joined: {concat}")
-        found += _rows(part, fields[part], operations, nodes)
+        found += _rows(part, given[part], operations, nodes)
     return tuple(found)
 
 
@@ -113,8 +115,14 @@ def _rows(part: str, genes: list[Any], operations: Sequence[str], nodes: int) ->
     return rows
 
 
-def _fields(text: str) -> dict[str, list[Any]]:
-    """Take ``Genotype(normal=[...], normal_concat=..., ...)`` apart by its syntax tree."""
+def fields(text: str) -> dict[str, list[Any]]:
+    """Take ``Genotype(normal=[...], normal_concat=..., ...)`` apart by its syntax tree.
+
+    Raises
+    ------
+    ValueError
+        When it is not of that form; the operations are not looked at.
+    """
     wanted = ("normal", "normal_concat", "reduce", "reduce_concat")
     shown = " ".join(text.split())[:60]
     if len(text) > LONGEST:
@@ -128,14 +136,14 @@ def _fields(text: str) -> dict[str, list[Any]]:
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     if call.func.id != "Genotype" or sorted(map(str, given)) != sorted(wanted):
         raise ValueError(f"a Genotype has {', '.join(wanted)}: {shown!r}")
-    fields: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for name, node in given.items():
         value = _literal(node)
-        fields[str(name)] = value
+        found[str(name)] = value
         item = "whole numbers" if str(name).endswith("concat") else "(operation, node)"
         if not all(_is_item(entry, pair=item != "whole numbers") for entry in value):
             raise ValueError(f"{name}: expected a list of {item}")
-    return fields
+    return found
 
 
 def _literal(node: ast.expr) -> list[Any]:

@@ -200,6 +200,11 @@ class DartsNetwork(Standalone):
         self.auxiliary = AuxiliaryHead(width, classes) if auxiliary else None
         initialise(self, generator)
 
+    def count(self) -> int:
+        """See `Standalone.count`."""
+        head = [] if self.auxiliary is None else list(self.auxiliary.parameters())
+        return super().count() - sum(parameter.numel() for parameter in head)
+
     def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Standalone.both`."""
         for module in self.modules():

@@ -27,6 +27,11 @@ class NB201(Space):
     operations: ClassVar[tuple[str, ...]] = cells.OPERATIONS
     weight_free: ClassVar[frozenset[str]] = frozenset({"none", "skip_connect", "avg_pool_3x3"})
     edges: ClassVar[tuple[tuple[int, int], ...]] = cells.EDGES
+    recipe: ClassVar[dict[str, Any]] = {
+        "epochs": 200, "batch": 256, "lr": 0.1, "nesterov": True, "weight_decay": 5e-4,
+        "clip": None, "drop_path": 0.0, "cutout": 0, "auxiliary": 0.0,
+    }  # fmt: skip
+    """The benchmark's own."""
 
     channels: int = Field(16, ge=1, description="C, channels of the first stage")
     cells: int = Field(5, ge=1, description="N, cells per stage")
