@@ -138,18 +138,17 @@ def passes(spec: RunSpec) -> float:
 def work(spec: RunSpec) -> float:
     """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
 
-    Counts the six edges' convolutions of all cells in the passes of the search and of the
-    instruments, and one forward pass per ranked architecture and image at half the operations.
+    Counts the supernet's convolutions in the passes of the search and of the instruments, and one
+    forward pass per ranked architecture and image at half the operations.
     """
     settings = spec.settings
-    space, data, search = settings.space, settings.data, settings.search
-    channels, cells = getattr(space, "channels", 16), getattr(space, "cells", 5)
+    data, search = settings.data, settings.search
     resolution = data.resolution or {"digits": 8, "fashion_mnist": 28}.get(data.name, 32)
-    per_image = 3 * cells * 60 * channels**2 * resolution**2 / 1e9
+    per_image = settings.space.size(resolution).operations / 1e9
     total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
     searching = passes(spec) + sum(readings(spec).values())
     ranking = 0.0
-    if settings.ranking is not None:
+    if settings.ranking is not None and settings.truth is not None:
         cells_ranked = settings.ranking.population.size or 6466
         ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
     return searching * search.batch * 3 * per_image + ranking
@@ -166,16 +165,11 @@ def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
     rate = measured.get(spec.settings.device)
     basis = "finished runs here" if rate else "a rule of thumb"
     rate = rate or (0.11 if spec.settings.device == "cpu" else 0.004)
-    channels = getattr(spec.settings.space, "channels", 16)
-    cells = getattr(spec.settings.space, "cells", 5)
-    weights = 3 * cells * 60 * (channels**2) * 7
-    resolution = spec.settings.data.resolution or 32
-    activations = 60 * cells * channels * resolution**2 * spec.settings.search.batch * 4
+    size = spec.settings.space.size(spec.settings.data.resolution or 32)
+    memory = 400_000_000 + 4 * size.kept * spec.settings.search.batch + 40 * size.weights
     reading = sum(readings(spec).values())
-    return Cost(
-        work(spec) * rate, 400_000_000 + activations + 40 * weights, 100_000 + 12 * weights, basis,
-        reading / (reading + passes(spec)),
-    )  # fmt: skip
+    share = reading / (reading + passes(spec))
+    return Cost(work(spec) * rate, memory, 100_000 + 12 * size.weights, basis, share)
 
 
 def default_output(ablation: Ablation) -> Path:

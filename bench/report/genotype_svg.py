@@ -8,9 +8,10 @@ from html import escape
 from bench.report.metrics import SHORT
 from bench.report.svg import operation_colours
 
-WIDTH, HEIGHT, RADIUS = 300, 190, 10
-MIDDLE = 102
-INPUTS = ("k−2", "k−1")
+WIDTH, HEIGHT, RADIUS = 300, 215, 11
+MIDDLE = 120
+INPUTS = ("−2", "−1")
+"""The two layers before, counted back from this one."""
 
 Genes = list[tuple[str, int]]
 
@@ -68,7 +69,7 @@ def _cell(name: str, genes: Genes, colours: dict[str, str]) -> str:
     for i, (operation, source) in enumerate(genes):
         target, up = 2 + i // 2, i % 2 == 0
         span = (target - source) / (nodes - 1)
-        height = (-1 if up else 1) * (14 + 58 * span)
+        height = (-1 if up else 1) * (14 + 78 * span)
         bend, shift = MIDDLE + height * 4 / 3, (x[target] - x[source]) * 0.18
         lines.append(
             f'<path d="M{x[source]:.0f} {MIDDLE}C{x[source] + shift:.0f} {bend:.0f} '
@@ -86,5 +87,5 @@ def _cell(name: str, genes: Genes, colours: dict[str, str]) -> str:
         f'<text class="node" x="{position:.0f}" y="{MIDDLE + 4}">{text}</text>'
         for position, text in zip(x, names, strict=True)
     ]
-    heading = f'<text class="node" x="{WIDTH / 2:.0f}" y="14">{escape(name)}</text>'
+    heading = f'<text class="node" x="{WIDTH / 2:.0f}" y="12">{escape(name)}</text>'
     return "".join([*lines, *circles, *labels, heading])

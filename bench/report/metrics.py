@@ -66,6 +66,8 @@ def _m(
 METRICS: dict[str, Metric] = dict((
     _m("skip_count", "skip count", "skips", "edges", 1, "lower",
        "edges of the derived cell that are skip connections"),
+    _m("skip_count_normal", "skip count of the normal cell", "normal skips", "edges", 1, "lower",
+       "the same of the normal cell alone, in spaces that have normal and reduction cells"),
     _m("weight_free_share", "weight-free share", "weight-free", "", 2, "lower",
        "share of the derived cell's edges without weights: skip, pooling or none"),
     _m("collapsed", "collapse rate", "collapsed", "", 2, "lower",

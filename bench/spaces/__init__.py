@@ -5,12 +5,33 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bench.registry import Member
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a supernet is, roughly; for estimates of what a run will take.
+
+    Attributes
+    ----------
+    operations
+        Multiply–adds of one forward pass per image.
+    weights
+        Numbers that are learned.
+    kept
+        Numbers that a forward pass keeps for the backward one, per image.
+    """
+
+    operations: float
+    weights: int
+    kept: int
+
 
 Architecture = tuple[int, ...]
 """A discretised cell: the index of the chosen operation for every searched edge.
@@ -147,6 +168,10 @@ class Space(Member):
     @abstractmethod
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build a supernet whose initial weights depend on ``seed`` alone."""
+
+    @abstractmethod
+    def size(self, resolution: int) -> Size:
+        """Say how large the supernet is for images of this many pixels a side."""
 
     @abstractmethod
     def network(

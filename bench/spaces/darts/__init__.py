@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from bench.registry import did_you_mean
-from bench.spaces import Active, Architecture, Space, Standalone, Supernet
+from bench.spaces import Active, Architecture, Size, Space, Standalone, Supernet
 from bench.spaces.darts import genotypes, tables
 from bench.spaces.darts.genotypes import ABSENT, KEPT, NOISE, OPERATIONS, WEIGHT_FREE
 from bench.streams import generator
@@ -151,6 +151,22 @@ class Darts(Space):
                 self.present, self.combine, self.running_statistics,
                 generator("cpu", seed, "weights"), **options,
             )  # fmt: skip
+
+    def size(self, resolution: int) -> Size:
+        """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
+        from bench.spaces.darts import frame
+
+        operations, weights, kept, half = 0.0, 0, 0, len(self.edges) // 2
+        pixels, joined = resolution**2, self.nodes if self.combine == "concat" else 1
+        for layer in frame.plan(self.channels, self.layers, joined):
+            pixels //= 4 if layer.reduction else 1
+            own = self.present[half:] if layer.reduction else self.present[:half]
+            for name in (self.operations[o] for edge in own for o in edge):
+                kernels, points = UNITS.get(name, (0, 0))
+                weights += kernels * layer.width + points * layer.width**2
+                operations += pixels * (4 * kernels * layer.width + points * layer.width**2)
+                kept += pixels * layer.width * (3 * points or 1)
+        return Size(operations, weights, kept)
 
     def network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from bench.spaces import Architecture, Space, Standalone, Supernet
+from bench.spaces import Architecture, Size, Space, Standalone, Supernet
 from bench.spaces.nb201 import cells
 from bench.streams import generator
 
@@ -50,6 +50,12 @@ class NB201(Space):
                 in_channels, classes, self.channels, self.cells, self.affine,
                 self.running_statistics, generator("cpu", seed, "weights"), **options,
             )  # fmt: skip
+
+    def size(self, resolution: int) -> Size:
+        """Count the six edges' convolutions of all cells."""
+        each = 3 * self.cells * 60 * self.channels**2
+        kept = 60 * self.cells * self.channels * resolution**2
+        return Size(each * resolution**2, 7 * each, kept)
 
     def network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
