@@ -67,7 +67,9 @@ def test_what_the_package_raises_is_one_line(folder, package):
         raise AttributeError("module 'sklearn'\nhas no attribute")
 
     package[0].load_ensemble = broken
-    with pytest.raises(TruthError, match=r"could not load it .AttributeError: module 'sklearn' has"):
+    with pytest.raises(
+        TruthError, match=r"could not load it .AttributeError: module 'sklearn' has"
+    ):
         source(folder).load()
 
 
