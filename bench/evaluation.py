@@ -132,10 +132,7 @@ def evaluate(
     recipe, device = evaluation.recipe, resolve_device(evaluation.recipe.device)
     train, test = (images.to(device) for images in evaluation.images())
     network = evaluation.network(train).to(device)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay,
-    )  # fmt: skip
+    optimizer = make_optimizer(network, recipe)
     history: list[dict[str, float]] = []
     path = folder / CHECKPOINT if folder else None
     if path and path.is_file():
@@ -148,12 +145,12 @@ def evaluate(
     torch.set_num_threads(recipe.threads)
     try:
         for epoch in range(len(history), recipe.epochs):
-            history.append(_epoch(evaluation, network, optimizer, train, epoch))
+            history.append(epoch_of(evaluation, network, optimizer, train, epoch))
             said(_line(history[-1], recipe.epochs))
             if path:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(path, evaluation.digest, {**state, "history": history})
-        accuracy, loss = _test(network, test, evaluation.seed)
+        accuracy, loss = measure(network, test, evaluation.seed)
     finally:
         torch.set_num_threads(threads)
     result = {
@@ -167,7 +164,15 @@ def evaluate(
     return result
 
 
-def _epoch(
+def make_optimizer(network: Standalone, recipe: Recipe) -> torch.optim.SGD:
+    """Return the optimiser of a network's weights."""
+    return torch.optim.SGD(
+        network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay,
+    )  # fmt: skip
+
+
+def epoch_of(
     evaluation: Evaluation,
     network: Standalone,
     optimizer: torch.optim.SGD,
@@ -209,7 +214,7 @@ def _epoch(
 
 
 @torch.no_grad()
-def _test(network: Standalone, images: Images, seed: int) -> tuple[float, float]:
+def measure(network: Standalone, images: Images, seed: int) -> tuple[float, float]:
     """Return accuracy in percent and mean loss, with running statistics."""
     network.eval()
     network.draws = generator(images.pixels.device, seed, "test")

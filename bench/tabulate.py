@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __version__, runlock
 from bench.config import Layer, assignment, first_error, named
-from bench.data import DataError
+from bench.data import DataError, Images
+from bench.data._batches import plain_batches
+from bench.evaluation import Evaluation, Recipe, epoch_of, make_optimizer, measure
 from bench.ranking.population import Population
 from bench.settings import DataField, SpaceField, TruthField
-from bench.standalone import Training
 from bench.truth import TruthError, _long
 from bench.yamlfile import ConfigError, dotted, load
 
@@ -33,14 +37,14 @@ Trial = tuple[str, int]
 """A cell's string and a training seed."""
 
 
-class Recipe(BaseModel):
+class Tabulation(BaseModel):
     """What a recipe file says: which cells of which space are trained how, on which images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     space: SpaceField
     data: DataField
-    training: Training = Training()
+    training: Recipe = Recipe()
     population: Population = Population()
     truth: TruthField | None = Field(
         None, description="what `population: stratified` and `top` draw by; nothing else uses it"
@@ -63,7 +67,7 @@ class Recipe(BaseModel):
         return [(cell, seed) for seed, cell in itertools.product(range(self.seeds), cells)]
 
 
-def read_recipe(path: Path, sets: list[str]) -> Recipe:
+def read_recipe(path: Path, sets: list[str]) -> Tabulation:
     """Read a recipe file; ``sets`` are ``key=value`` with dotted keys.
 
     Raises
@@ -81,7 +85,7 @@ def read_recipe(path: Path, sets: list[str]) -> Recipe:
         at, value = assignment(text)
         layer.put(at, value, {at: f"--set {text}"})
     try:
-        return Recipe.model_validate(layer.data)
+        return Tabulation.model_validate(layer.data)
     except ValidationError as error:
         if not sets:
             raise named(error, document) from None
@@ -100,7 +104,7 @@ class Journal:
         When the folder holds trials of another recipe.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: Tabulation) -> None:
         self.path, self.rows = folder / JOURNAL, dict[Trial, dict[str, Any]]()
         head = {"recipe": recipe.digest}
         lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.exists() else []
@@ -129,7 +133,7 @@ class Journal:
 
 
 def tabulate(
-    recipe: Recipe,
+    recipe: Tabulation,
     output: Path,
     jobs: int,
     said: Callable[[int, int], None] = lambda done, total: None,
@@ -168,7 +172,7 @@ def tabulate(
     return {"trials": len(done), "missing": len(trials) - len(done), "failed": failed}
 
 
-def write(recipe: Recipe, rows: list[dict[str, Any]], output: Path) -> None:
+def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
     """Write finished trials as a truth table that says how they were trained."""
     columns = [*_long.KEY, *(n for n in _long.NUMBERS if any(r.get(n) is not None for r in rows))]
     content = recipe.model_dump(mode="json", include={"space", "data", "training"})
@@ -193,7 +197,7 @@ def _short(values: dict[str, Any]) -> str:
 
 
 def _outcomes(
-    recipe: Recipe, todo: list[Trial], jobs: int
+    recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Iterator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
     from bench.executors.processes import serve
@@ -224,14 +228,12 @@ _worker: dict[str, Any] = {}
 
 
 def _prepare(told: str) -> None:
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
     torch.set_num_threads(1)
-    prepare(Recipe.model_validate_json(told))
+    prepare(Tabulation.model_validate_json(told))
 
 
-def prepare(recipe: Recipe) -> None:
+def prepare(recipe: Tabulation) -> None:
     """Read the images for `train`: both halves of the training images, and test images if any."""
     halves = recipe.data.halves()
     images = {"train": halves.train, "valid": halves.valid}
@@ -242,25 +244,40 @@ def prepare(recipe: Recipe) -> None:
 
 def train(trial: Trial) -> dict[str, Any]:
     """Train and measure one cell from scratch; returns its row of the table."""
-    from bench import standalone
-
-    recipe, images = _worker["recipe"], _worker["images"]
-    cell, seed = trial
-    first = images["train"]
-    network = recipe.space.network(recipe.space.decode(cell), first.channels, first.classes, seed)
-    parameters, flops = standalone.cost(network, first)
-    seconds = standalone.train(network, first, recipe.training, seed)
+    asked, images = _worker["recipe"], _worker["images"]
+    (cell, seed), first = trial, images["train"]
+    evaluation = Evaluation(asked.space, asked.space.decode(cell), asked.data, asked.training, seed)
+    network = evaluation.network(first)
+    optimizer, flops = make_optimizer(network, asked.training), operations(network, first)
+    epochs = [
+        epoch_of(evaluation, network, optimizer, first, epoch)
+        for epoch in range(asked.training.epochs)
+    ]
     row: dict[str, Any] = {
         "arch": cell,
-        "dataset": recipe.data.dataset,
-        "budget": recipe.training.epochs,
+        "dataset": asked.data.dataset,
+        "budget": asked.training.epochs,
         "seed": seed,
-        "parameters": parameters,
+        "parameters": network.count() / 1e6,
         "flops": flops,
-        "train_seconds": round(seconds, 3),
+        "train_seconds": round(sum(entry["seconds"] for entry in epochs), 3),
     }
     for split, part in images.items():
-        found = standalone.measure(network, part)
-        row[f"{split}_accuracy"] = found.accuracy
-        row[f"{split}_loss"] = found.loss if math.isfinite(found.loss) else None
+        accuracy, loss = measure(network, part, seed)
+        row[f"{split}_accuracy"] = accuracy
+        row[f"{split}_loss"] = loss if math.isfinite(loss) else None
     return row
+
+
+def operations(network: nn.Module, images: Images) -> float:
+    """Return the FLOPs of one image's forward pass, in millions.
+
+    A multiplication and an addition count as one, as in the benchmark, over convolutions, pooling
+    (9 per output on the CPU) and matrix products; sums and batch norm are left out.
+    """
+    one = plain_batches(images.take(torch.zeros(1, dtype=torch.long)), 1)[0].images
+    with torch.no_grad():
+        network.eval()(one)  # what is computed once and kept is not part of a pass
+        with FlopCounterMode(display=False) as counter:
+            network(one)
+    return float(counter.get_total_flops()) / 2 / 1e6

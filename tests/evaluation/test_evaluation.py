@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bench import registry
 from bench.cli import application
 from bench.commands.evaluate import read
-from bench.evaluation import Evaluation, Recipe, _epoch, cutout, evaluate
+from bench.evaluation import Evaluation, Recipe, cutout, epoch_of, evaluate
 
 SMALL = ["data=digits", "data.size=96", "test=half", "batch=16", "cutout=2"]
 TINY = [*SMALL, "space.channels=4", "space.layers=3"]
@@ -60,12 +60,12 @@ def test_an_interrupted_training_ends_in_the_same_numbers(tmp_path, monkeypatch)
     def until(asked, *rest):
         if rest[-1] == 2:
             raise KeyboardInterrupt
-        return _epoch(asked, *rest)
+        return epoch_of(asked, *rest)
 
-    monkeypatch.setattr("bench.evaluation._epoch", until)
+    monkeypatch.setattr("bench.evaluation.epoch_of", until)
     with pytest.raises(KeyboardInterrupt):
         evaluate(evaluation, tmp_path)
-    monkeypatch.setattr("bench.evaluation._epoch", _epoch)
+    monkeypatch.setattr("bench.evaluation.epoch_of", epoch_of)
     resumed = evaluate(evaluation, tmp_path)
     for result in (whole, resumed):
         for entry in result["history"]:
