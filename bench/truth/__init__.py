@@ -31,6 +31,8 @@ class Truth:
         One sentence: where the numbers come from.
     sha256
         Of the file that was read.
+    space
+        Whose cells these are.
     """
 
     accuracy: Mapping[str, NDArray[np.float64]]
@@ -39,6 +41,7 @@ class Truth:
     split: str
     provenance: str
     sha256: str
+    space: str = "nb201"
 
     def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
         """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench import registry
+from bench.spaces import Space
 from bench.truth import Truth, TruthError
 from bench.truth import _long as long
 from bench.truth._columns import Measurement, parse_column
@@ -47,7 +48,12 @@ def truths(name_or_path: str) -> Iterator[Truth]:
     names = registry.names("truth")
     path = Path(name_or_path)
     if name_or_path in names and name_or_path != "table":
-        yield registry.load("truth", name_or_path)().load()
+        kind = registry.load("truth", name_or_path)
+        if missing := [name for name, info in kind.model_fields.items() if info.is_required()]:
+            raise TruthError(
+                f"{name_or_path}: needs {', '.join(missing)}; it can be given in an ablation file"
+            )
+        yield kind().load()
         return
     if not path.exists():
         raise TruthError(
@@ -83,11 +89,16 @@ def _columns(data: bytes, source: str) -> list[str]:
     return columns
 
 
-@functools.lru_cache(maxsize=1 << 15)
-def _canonical(name: str) -> str:
-    from bench.spaces.nb201 import cells
+@functools.cache
+def _space(name: str) -> Space:
+    found: Space = registry.parse("spaces", name)
+    return found
 
-    return cells.canonical(cells.decode(name))
+
+@functools.lru_cache(maxsize=1 << 15)
+def _canonical(name: str, space: str = "nb201") -> Hashable:
+    known = _space(space)
+    return known.canonical(known.decode(name))
 
 
 def summary(truth: Truth) -> dict[str, Any]:
@@ -100,7 +111,7 @@ def summary(truth: Truth) -> dict[str, Any]:
     table = np.stack([truth.accuracy[name] for name in names])
     means = truth.mean(names)
     measured = ~np.isnan(means)
-    classes = {_canonical(name): i for i, name in enumerate(names) if measured[i]}
+    classes = {_canonical(name, truth.space): i for i, name in enumerate(names) if measured[i]}
     first = list(classes.values())
     present = ~np.isnan(table)
     return {
@@ -138,13 +149,15 @@ def checks(truth: Truth) -> list[Check]:
     """
     from bench.spaces.nb201 import cells
 
+    if truth.space != registry.load("spaces", "nb201").name:
+        return [Check("complete", None, f"{truth.space}: these checks know nb201 only")]
     names = list(truth.accuracy)
     means = truth.mean(names)
     names = [name for name, mean in zip(names, means, strict=True) if not np.isnan(mean)]
     means = means[~np.isnan(means)]
     decoded = [cells.decode(name) for name in names]
     connected = np.array([cells.connected(cell) for cell in decoded])
-    _, group = np.unique([_canonical(name) for name in names], return_inverse=True)
+    _, group = np.unique([str(_canonical(name)) for name in names], return_inverse=True)
     sizes = np.bincount(group)
     missing = len(tuple(cells.architectures())) - len(names)
     found = [

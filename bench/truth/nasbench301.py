@@ -87,6 +87,7 @@ class Nasbench301(TruthSource):
             provenance=f"NAS-Bench-301 {self.path.name}: predictions of {len(members)} models, "
             f"not measurements; ranks are among {self.reference} random genotypes",
             sha256=digest.hexdigest(),
+            space=self.space,
         )
 
 

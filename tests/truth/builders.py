@@ -6,6 +6,7 @@ import bz2
 import functools
 import math
 import pickle
+import sys
 import types
 import zlib
 from pathlib import Path
@@ -155,3 +156,42 @@ def official(package: Any, n: int, keys: tuple[str, str]) -> dict[str, Any]:
 def write_pbz2(path: Path, content: Any) -> Path:
     path.write_bytes(bz2.compress(pickle.dumps(content)))
     return path
+
+
+def surrogate_folder(path: Path) -> Path:
+    """Make a folder that looks like one of NAS-Bench-301's ensembles of three."""
+    for i in range(3):
+        member = path / f"ensemble_member_{i}"
+        member.mkdir()
+        (member / "surrogate_model.model").write_bytes(b"%d" % i)
+    return path
+
+
+def install_surrogate(monkeypatch: Any) -> tuple[Any, list[Any]]:
+    """Put a package of nasbench301's shape in place: members predict 90 + skips + their number.
+
+    Returns the module and the configurations that it will have been asked for.
+    """
+    asked: list[Any] = []
+
+    class Model:
+        def query_members(self, config: dict[str, Any]) -> list[float]:
+            assert config["layers"] == 8
+            asked.append(config)
+            return [90.0 + config["skips"] + member for member in (0, 1, 2)]
+
+    class Api:
+        model = Model()
+
+        def convert_representation(self, genotype: Any, representation: str) -> dict[str, Any]:
+            assert representation == "genotype" and list(genotype.normal_concat) == [2, 3, 4, 5]
+            return {"skips": sum(name == "skip_connect" for name, _ in genotype.normal)}
+
+    module: Any = types.ModuleType("nasbench301")
+    api: Any = types.ModuleType("nasbench301.api")
+    module.load_ensemble = lambda path: Api()
+    module.__spec__ = types.SimpleNamespace(name="nasbench301")
+    api.fixed_hyperparameters = {"layers": 8}
+    monkeypatch.setitem(sys.modules, "nasbench301", module)
+    monkeypatch.setitem(sys.modules, "nasbench301.api", api)
+    return module, asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,29 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.spaces.nb201 import cells
 from bench.truth import Truth, TruthSource
 from bench.truth._summary import summary
+from tests.truth.builders import install_surrogate, surrogate_folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _surrogate() -> Iterator[None]:
+    """A stand-in for the package of NAS-Bench-301, whose models nobody downloads for a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        install_surrogate(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
-def parameters(synthetic: Path) -> dict[str, dict[str, Any]]:
+def parameters(
+    synthetic: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """For members that cannot be made without."""
-    return {"table": {"path": str(synthetic)}}
+    models = surrogate_folder(tmp_path_factory.mktemp("models"))
+    return {
+        "table": {"path": str(synthetic)},
+        "nasbench301": {"path": str(models), "reference": 50},
+    }
 
 
 @pytest.fixture(scope="module", params=registry.names("truth"))
@@ -45,8 +60,9 @@ def test_accuracies_are_percentages_of_cells(truth: Truth) -> None:
     assert values.dtype == np.float64 and values.ndim == 2
     assert not np.isnan(values).all(axis=1).any()
     assert np.nanmin(values) >= 0 and np.nanmax(values) <= 100 and np.nanmax(values) > 1
+    space = registry.parse("spaces", truth.space)
     for name in truth.accuracy:
-        assert cells.encode(cells.decode(name)) == name
+        assert space.encode(space.decode(name)) == name
 
 
 def test_says_what_was_measured_and_where_from(truth: Truth) -> None:

@@ -1,8 +1,5 @@
 """NAS-Bench-301 behind its package: refusals without it, and with one that predicts what we say."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
 
@@ -10,41 +7,17 @@ from bench import registry
 from bench.settings import Settings
 from bench.spaces.darts.tables import PUBLISHED
 from bench.truth import TruthError
+from tests.truth.builders import install_surrogate, surrogate_folder
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for i in range(3):
-        (tmp_path / f"ensemble_member_{i}").mkdir()
-        (tmp_path / f"ensemble_member_{i}" / "surrogate_model.model").write_bytes(b"%d" % i)
-    return tmp_path
+    return surrogate_folder(tmp_path)
 
 
 @pytest.fixture
 def package(monkeypatch):
-    """A package of the real one's shape whose members predict 90 + skips + their number."""
-    asked = []
-
-    class Model:
-        def query_members(self, config):
-            assert config["layers"] == 8
-            asked.append(config)
-            return [90.0 + config["skips"] + member for member in (0, 1, 2)]
-
-    class Api:
-        model = Model()
-
-        def convert_representation(self, genotype, representation):
-            assert representation == "genotype" and list(genotype.normal_concat) == [2, 3, 4, 5]
-            return {"skips": sum(name == "skip_connect" for name, _ in genotype.normal)}
-
-    module, api = types.ModuleType("nasbench301"), types.ModuleType("nasbench301.api")
-    module.load_ensemble = lambda path: Api()
-    module.__spec__ = types.SimpleNamespace(name="nasbench301")
-    api.fixed_hyperparameters = {"layers": 8}
-    monkeypatch.setitem(sys.modules, "nasbench301", module)
-    monkeypatch.setitem(sys.modules, "nasbench301.api", api)
-    return module, asked
+    return install_surrogate(monkeypatch)
 
 
 def source(path, **fields):
