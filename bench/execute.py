@@ -106,7 +106,8 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "work": work(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
-        "provenance": provenance(spec),
+        "provenance": provenance(spec)
+        | {"kernel": "compiled" if state and state.supernet.compiled else "torch"},
     }
     store.write_json(folder / store.RESULT, store.seal(result))
     return str(outcome["status"])
@@ -123,6 +124,11 @@ def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, floa
     try:
         saved = checkpoint.load(path, spec.digest)
         state.load_dict(saved)
+        if saved.get("compiled") and not state.supernet.compiled:
+            print(
+                f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
+                file=sys.stderr,
+            )
         return state, float(saved.get("seconds", 0.0))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         print(f"{_line(error)}; starting again", file=sys.stderr)

@@ -99,6 +99,10 @@ class Settings(_Model):
     threads: int = Field(
         1, ge=1, description="CPU threads of one run; part of its identity: sums depend on it"
     )
+    kernel: Literal["auto", "torch"] = Field(
+        "auto",
+        description="auto: a compiled kernel for the CPU where there is a compiler, equal to rounding",
+    )
     deterministic: bool = Field(True, description="refuse operations that are not reproducible")
 
     @model_validator(mode="after")

@@ -202,6 +202,7 @@ def initial_state(setup: Setup) -> SearchState:
     supernet = setup.space.supernet(
         images.channels, images.classes, setup.seed, **setup.composition.options
     ).to(setup.device)
+    supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     shape = (len(setup.space.edges), len(setup.space.operations))
     alpha = torch.randn(shape, generator=generator("cpu", setup.seed, "alpha"))
     initial: dict[str, Any] = {"alpha": search.architecture.initial * alpha}

@@ -54,6 +54,7 @@ class SearchState:
         """Return tensors and plain values only, for a checkpoint."""
         return {
             "supernet": self.supernet.state_dict(),
+            "compiled": self.supernet.compiled,
             "architecture": dict(self.architecture),
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "architecture_optimizer": self.architecture_optimizer.state_dict(),
@@ -70,6 +71,8 @@ class SearchState:
     def load_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `to_dict` gave."""
         self.supernet.load_state_dict(saved["supernet"])
+        # A search keeps the arithmetic that it began with, as far as this machine has it.
+        self.supernet.compiled = bool(saved.get("compiled")) and self.supernet.prepare_kernel()
         for name, value in self.architecture.items():
             value.copy_(saved["architecture"][name])
         self.weight_optimizer.load_state_dict(saved["weight_optimizer"])

@@ -32,7 +32,7 @@ def doctor() -> None:
     import torch
 
     import bench
-    from bench import registry
+    from bench import kernels, registry
     from bench.execute import arithmetic  # noqa: F401 (imports all that a run needs)
     from bench.executors.processes import cores
     from bench.setup import resolve_device
@@ -57,6 +57,11 @@ def doctor() -> None:
     broken |= first != second
     say("determinism", "two searches agree bit for bit" if first == second else "two searches differ",
         good=first == second)  # fmt: skip
+    found = kernels.load("nb201_cell") is not None
+    say(
+        "kernel",
+        "compiled" if found else "optional: no C++ compiler; searches run in PyTorch alone",
+    )
     free = shutil.disk_usage(Path.cwd()).free
     say("disk", f"{free / 1e9:.1f} GB free here", good=free > 1e9)
     for seam, members in (

@@ -74,6 +74,13 @@ class Supernet(nn.Module):
     Weights are shared with no one; the architecture parameters are not part of the module.
     """
 
+    compiled: bool = False
+    """Whether a compiled kernel does what it can of PyTorch's work; equal to rounding."""
+
+    def prepare_kernel(self) -> bool:
+        """Compile or load the kernel for this supernet's sizes; False where there is none for it."""
+        return False
+
     def widen(
         self,
         before: int,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.spaces import Active, Architecture, CellHooks, Supernet
-from bench.spaces.nb201 import frame
+from bench.spaces.nb201 import frame, fused
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 
 OUTGOING = tuple([e for e, (source, _) in enumerate(EDGES) if source == node] for node in range(3))
@@ -304,15 +304,25 @@ class NB201Supernet(Supernet):
         hooks: CellHooks | None = None,
     ) -> Tensor:
         """Return logits [B, classes]; see `Supernet`."""
+        compiled = self.compiled and hooks is None and fused.applies(self, images, mixture)
+        if compiled:
+            images = images.contiguous(memory_format=torch.channels_last)
         x, cell = self.stem(images), 0
         for block in self.blocks:
             if isinstance(block, MixedCell):
-                x = block(x, mixture, active, hooks, cell)
+                if compiled:
+                    x = fused.mixed(block, x, mixture, active)
+                else:
+                    x = block(x, mixture, active, hooks, cell)
                 cell += 1
             else:
                 x = block(x)
         logits: Tensor = self.head(x)
         return logits
+
+    def prepare_kernel(self) -> bool:
+        """See `Supernet.prepare_kernel`."""
+        return fused.fits(self) and fused.available()
 
     def widen(
         self,
