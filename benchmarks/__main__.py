@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["growth"]:
         from benchmarks import growth
 
-        growth.main()
+        growth.main(only_draw="--draw" in arguments)
         return 0
     if arguments[:1] == ["--only-print"]:
         print(table(json.loads(Path(arguments[1]).read_text())))
