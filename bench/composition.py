@@ -7,7 +7,6 @@ Operations that no longer compete have alpha −inf before any hook sees it.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,19 +107,15 @@ class Composition:
             raise ContradictionError(
                 f"{perturbing[0]} perturbs a mixture, of which {drawing[0]} runs one path"
             )
-        start = Moment(0, 0, 0, 1, 1, "weights", torch.device("cpu"))
-        early = [v for v in self.variants if not v.midway]
-        limits = {v.name: kept for v in early if (kept := v.candidates(self.space, start))}
-        for one, other in itertools.combinations(limits, 2):
-            if not all(self._agreed([limits[one], limits[other]]) or ()):
-                raise ContradictionError(f"{one} and {other} leave an edge no operation in common")
 
     def _refuse_empty_edges(self) -> None:
         """Refuse variants whose limits leave some edge without any operation when it begins."""
         start = Moment(0, 0, 0, 1, 1, "weights", torch.device("cpu"))
-        left = self.candidates(start)
+        early = [v for v in self.variants if not v.midway]
+        limits = {v.name: kept for v in early if (kept := v.candidates(self.space, start))}
+        left = self._agreed([self.space.candidates(), *limits.values()]) if limits else None
         if left is not None and (empty := [e for e, own in enumerate(left) if not own]):
-            names = [v.name for v in self.variants if v.candidates(self.space, start) is not None]
+            names = list(limits)
             raise ContradictionError(
                 f"{' and '.join(names)} leave no operation on edge {empty[0]} of {self.space.name}"
             )

@@ -76,7 +76,7 @@ class DiscretisationGap(Instrument):
             others = (*own, "discrete_drop", "regret", "mixture_entropy")
             return reading | dict.fromkeys(others, NAN)
         mixture = setup.mixture(state)
-        cell = tuple(mixture.argmax(dim=-1).tolist())
+        cell = setup.space.discretise(setup.strength(state))
         reading["gap_discrete"] = self._discrete(setup, state, cell)
         if self.finetune:
             tuned = self._finetuned(setup, state, cell)
@@ -121,7 +121,11 @@ class DiscretisationGap(Instrument):
         from bench.search import DivergedError, weight_step
         from bench.selection._projection import tuning
 
-        stage, tuned = tuning(setup, dict(enumerate(cell)), self.lr), copy.deepcopy(state)
+        # An edge that the cell does not have is decided too, and then dropped.
+        decided = {edge: max(0, operation) for edge, operation in enumerate(cell)}
+        dropped = frozenset(edge for edge, operation in enumerate(cell) if operation < 0)
+        stage = tuning(setup, decided, self.lr, dropped=dropped)
+        tuned = copy.deepcopy(state)
         tuned.weight_optimizer.state.clear()
         # What variants schedule stays as it is now; beyond the end, as in the last epoch.
         tuned.epoch = min(state.epoch, setup.settings.search.epochs - 1)

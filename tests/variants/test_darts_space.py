@@ -66,7 +66,11 @@ def sound(setup, state):
 def test_every_variant_searches_every_subset_reproducibly(name, tiny):
     before = torch.get_rng_state()
     for label, epochs in (("full", 1), ("s1", 1), ("s4", 3)):
-        setup, state = tiny(SPACES[label], name, epochs=epochs)
+        try:
+            setup, state = tiny(SPACES[label], name, epochs=epochs)
+        except ContradictionError as refusal:  # edges of S1 have two operations each
+            assert label == "s1" and f"{name} leave" in str(refusal)
+            continue
         search(setup, state)
         sound(setup, state)
         if label == "s4":
