@@ -107,7 +107,8 @@ def prepare(label: str, definition: Definition, seed: int) -> tuple[Setup, Searc
             "label": label,
             "seed": seed,
             "variants": [{"name": n, **p} for n, p in definition["variants"].items()],
-            "settings": definition["settings"],
+            # The same numbers with and without a compiler.
+            "settings": {**definition["settings"], "kernel": "torch"},
         }
     )
     setup = build(spec.settings, spec.variants, seed)

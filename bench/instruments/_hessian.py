@@ -20,8 +20,8 @@ Loss = Callable[[Tensor], Tensor]
 class Products:
     """Hessian-vector products of one loss at one α.
 
-    The gradient's graph is built once (1 F and a half; held as long as this object lives) and
-    walked backwards once per vector (2 F to 3 F). Weights that the loss closes over are best
+    The gradient's graph is built once (about 1 F; held as long as this object lives) and
+    walked backwards once per vector (about 2 F). Weights that the loss closes over are best
     detached: nothing is differentiated in them.
     """
 

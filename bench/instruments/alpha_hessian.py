@@ -55,7 +55,7 @@ class AlphaHessian(Instrument):
     """
 
     details: ClassVar[str] = SPECTRUM
-    cost: ClassVar[str] = "60 F to 90 F per batch; 15 F to 25 F with lanczos"
+    cost: ClassVar[str] = "about 55 F per batch; with lanczos 11 F to 17 F, up to 30 F at the start"
     paper: ClassVar[str] = (
         "Zela et al. 2020, Understanding and Robustifying Differentiable Architecture Search "
         "(RobustDARTS), arXiv:1909.09656"

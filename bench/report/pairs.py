@@ -15,8 +15,10 @@ from bench.report.summary import Summary
 
 WORDS = ("hessian", "eigenvalue")
 """A reading with one of these in its name is drawn above the true accuracy of the same search."""
-MOST = 2
-"""Readings that are drawn so; a whole spectrum would bury the page."""
+SPREAD = "_sd"
+"""How readings end that say how uncertain another is; they are not drawn."""
+MOST = 3
+"""Readings that are drawn so, eigenvalues first; a whole spectrum would bury the page."""
 TRUE = "true_accuracy"
 GAP = ("gap_", "discretisation_")
 """How readings of the discretisation gap begin."""
@@ -25,8 +27,13 @@ GAP = ("gap_", "discretisation_")
 def paired(summary: Summary) -> list[str]:
     """Return the readings to draw beside true accuracy; none where that was not read."""
     found = [str(name) for name in summary.history["metric"].unique()]
-    names = [name for name in found if any(word in name for word in WORDS)]
-    return names[:MOST] if TRUE in found else []
+    names = [
+        name
+        for word in reversed(WORDS)
+        for name in found
+        if word in name and not name.endswith(SPREAD)
+    ]
+    return list(dict.fromkeys(names))[:MOST] if TRUE in found else []
 
 
 def pairs(summary: Summary) -> Iterator[Drawing]:

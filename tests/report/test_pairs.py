@@ -36,6 +36,15 @@ def test_an_eigenvalue_is_drawn_above_true_accuracy_with_the_stop(tmp_path: Path
     assert new.count(">stop 3<") == 1 and new.count('id="pair-hessian_max-1-stop"') == 2
 
 
+def test_eigenvalues_come_first_and_neither_spreads_nor_a_spectrum_bury_them(
+    tmp_path: Path,
+) -> None:
+    more = {"hessian_eigenvalue_max": 0.3, "hessian_eigenvalue_max_sd": 0.1, "hessian_trace": 1.0}
+    more |= {f"hessian_spectrum_{i:02d}": 0.0 for i in range(30)} | {"stop_eigenvalue": 0.3}
+    drawn = paired(read(tmp_path, **more))
+    assert drawn[:2] == ["hessian_eigenvalue_max", "stop_eigenvalue"] and len(drawn) == 3
+
+
 def test_any_reading_can_stand_there(tmp_path: Path) -> None:
     with svg.style():
         drawing = pair(read(tmp_path), "valid_accuracy", 0, "old")
