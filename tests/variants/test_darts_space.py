@@ -68,8 +68,8 @@ def test_every_variant_searches_every_subset_reproducibly(name, tiny):
     for label, epochs in (("full", 1), ("s1", 1), ("s4", 3)):
         try:
             setup, state = tiny(SPACES[label], name, epochs=epochs)
-        except ContradictionError as refusal:  # edges of S1 have two operations each
-            assert label == "s1" and f"{name} leave" in str(refusal)
+        except ValueError as refusal:  # no edge of S4 and few of S1 have a skip to be alone
+            assert label != "full" and name == "single_operation" and name in str(refusal)
             continue
         search(setup, state)
         sound(setup, state)
