@@ -59,7 +59,9 @@ def write(verdicts: Sequence[Verdict], to: Path) -> list[Path]:
 
 
 def _entry(verdict: Verdict, index: int, to: Path) -> dict[str, Any]:
-    page, rows = verdict.summary.root / PAGE, []
+    # A page that is kept beside the verdict goes along with it; else that of the output folder.
+    kept = to / verdict.summary.manifest["name"] / PAGE
+    page, rows = kept if kept.is_file() else verdict.summary.root / PAGE, []
     for judged in verdict.criteria:
         c, d = judged.criterion, judged.decision
         digits = decimals(c)
