@@ -59,6 +59,7 @@ def started(batch=64, epochs=0, **search_settings):
             "data": data,
             "search": {"epochs": max(1, epochs), "batch": batch, **search_settings},
             "device": "cpu",
+            "kernel": "torch",  # first-order is the unit: on the path that all estimators share
             "instruments": [],
             "ranking": None,
         }
