@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -52,24 +53,34 @@ class ImageFolder(DataSource):
                     f"{folder.name}/<class>/<file>, or set data.root"
                 )
             folder = root
-        files = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES)
+        files = _listed(folder)
         if not files:
             raise DataError(f"image_folder: no images under {str(folder)!r} (want <class>/<file>)")
-        names = sorted({path.parent.name for path in files})
+        names = sorted({name for name, _ in files})
         digest = hashlib.sha256(f"v2 {self.grey}".encode())
-        for path in files:
-            stat = path.stat()
-            digest.update(
-                f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode()
-            )
+        for (name, file), stat in files.items():
+            digest.update(f"{name}/{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         key = f"images-{digest.hexdigest()[:32]}"
         arrays = _cache.load(key)
         if arrays is None:
-            labels = np.array([names.index(path.parent.name) for path in files], dtype=np.int64)
-            arrays = {"pixels": _decode(files, self.grey), "labels": labels}
+            labels = np.array([names.index(name) for name, _ in files], dtype=np.int64)
+            paths = [folder / name / file for name, file in files]
+            arrays = {"pixels": _decode(paths, self.grey), "labels": labels}
             _cache.save(key, **arrays)
         pixels = torch.from_numpy(arrays["pixels"])
         return pixels, torch.from_numpy(arrays["labels"]), len(names)
+
+
+def _listed(folder: Path) -> dict[tuple[str, str], os.stat_result]:
+    """Return all images as (class, file) in order; strings, as 50,000 paths take ten times as long."""
+    found = {}
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            continue
+        for file in os.scandir(entry):
+            if os.path.splitext(file.name)[1].lower() in SUFFIXES:
+                found[entry.name, file.name] = file.stat()
+    return dict(sorted(found.items()))
 
 
 def _decode(files: list[Path], grey: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
