@@ -23,7 +23,7 @@ from bench.executors.inline import Inline
 from bench.executors.processes import Processes
 from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
 
-pytestmark = pytest.mark.stress  # minutes on a busy machine: `tox -e stress`
+pytestmark = pytest.mark.slow  # some minutes: `pytest -m slow`, as .ci/run does
 
 BOTH = ("darts", "skip_dropout_0.3")
 

@@ -14,7 +14,7 @@ from bench.campaign import Campaign
 from bench.executors.inline import Inline
 from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
 
-pytestmark = pytest.mark.stress  # minutes on a busy machine: `tox -e stress`
+pytestmark = pytest.mark.slow  # some minutes: `pytest -m slow`, as .ci/run does
 
 SCRIPT = ROOT / "tools" / "slurm_one_node.sh"
 STEPS = 4
