@@ -68,7 +68,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
                 checkpoint.save(
                     folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
                 )
-                last = {k: v for k, v in state.history[-1].items() if k != "alpha"}
+                last = {k: v for k, v in state.history[-1].items() if k not in state.architecture}
                 report(status="running", epochs=setup.settings.search.epochs, **last)
 
             search(setup, state, after_epoch=after_epoch, asked_to_stop=asked_to_stop)
@@ -157,7 +157,8 @@ def rewind(state: SearchState) -> None:
     epoch = (state.stopped or {}).get("epoch", state.epoch)
     if epoch != state.epoch:
         with torch.no_grad():
-            state.architecture["alpha"].copy_(torch.tensor(state.history[epoch - 1]["alpha"]))
+            for name, value in state.architecture.items():
+                value.copy_(torch.tensor(state.history[epoch - 1][name]))
 
 
 def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def record(setup: Setup, state: SearchState) -> None:
         "epoch": state.epoch,
         "train_loss": state.running["loss"] / seen if state.running["seen"] else float("nan"),
         "train_accuracy": 100 * state.running["right"] / seen,
-        "alpha": state.architecture["alpha"].tolist(),
+        # All of the architecture, to go back to where an early stop says that an earlier epoch counts.
+        **{name: value.tolist() for name, value in state.architecture.items()},
     }
     state.running.update(dict.fromkeys(state.running, 0.0))
     for instrument in setup.settings.instruments:
