@@ -106,8 +106,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "work": work(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
-        "provenance": provenance(spec)
-        | {"kernel": "compiled" if state and state.supernet.compiled else "torch"},
+        "provenance": provenance(spec) | {"kernel": state.supernet.kernel if state else "torch"},
     }
     store.write_json(folder / store.RESULT, store.seal(result))
     return str(outcome["status"])

@@ -57,7 +57,8 @@ def search(
     while state.epoch < settings.epochs and state.stopped is None:
         while state.step < (state.epoch + 1) * setup.steps_per_epoch:
             for update in updates:
-                update(setup, state)
+                with state.supernet.step():
+                    update(setup, state)
             state.step += 1
             if asked_to_stop():
                 raise Interrupted

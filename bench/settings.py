@@ -99,9 +99,10 @@ class Settings(_Model):
     threads: int = Field(
         1, ge=1, description="CPU threads of one run; part of its identity: sums depend on it"
     )
-    kernel: Literal["auto", "torch"] = Field(
+    kernel: Literal["auto", "torch", "inductor"] = Field(
         "auto",
-        description="auto: a compiled kernel for the CPU where there is a compiler, equal to rounding",
+        description="auto: a compiled kernel for the CPU where there is a compiler, equal to rounding; "
+        "inductor: torch.compile with CUDA graphs for the search's steps, unmeasured on a GPU",
     )
     deterministic: bool = Field(True, description="refuse operations that are not reproducible")
 

@@ -108,11 +108,16 @@ class Setup:
         architecture = architecture or state.architecture
         active = self.composition.active(architecture, moment) if active is None else active
         hooks = self.composition.hooks(architecture, moment)
-        arguments = (batch.images, mixture, active, hooks)
+        arguments: tuple[Any, ...] = (batch.images, mixture, active, hooks)
         low = self.settings.search.precision == "bfloat16"
+        inductor = state.supernet.inductor
+        logits: Tensor
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            if weights is None and not pure:
-                logits: Tensor = state.supernet(*arguments)
+            if inductor is not None and inductor.applies(*arguments):
+                named = dict(state.supernet.named_parameters()) | (weights or {})
+                logits = inductor(batch.images, mixture, named)
+            elif weights is None and not pure:
+                logits = state.supernet(*arguments)
             else:
                 buffers = {name: b.clone() for name, b in state.supernet.named_buffers()}
                 logits = functional_call(state.supernet, {**(weights or {}), **buffers}, arguments)
@@ -203,6 +208,11 @@ def initial_state(setup: Setup) -> SearchState:
         images.channels, images.classes, setup.seed, **setup.composition.options
     ).to(setup.device)
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
+    if setup.settings.kernel == "inductor":
+        from bench.kernels import inductor
+
+        step = (search.batch, *images.pixels.shape[1:])
+        supernet.inductor = inductor.prepare(supernet, step, setup.space.candidates())
     shape = (len(setup.space.edges), len(setup.space.operations))
     alpha = torch.randn(shape, generator=generator("cpu", setup.seed, "alpha"))
     initial: dict[str, Any] = {"alpha": search.architecture.initial * alpha}

@@ -55,6 +55,7 @@ class SearchState:
         return {
             "supernet": self.supernet.state_dict(),
             "compiled": self.supernet.compiled,
+            "inductor": self.supernet.inductor is not None,
             "architecture": dict(self.architecture),
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "architecture_optimizer": self.architecture_optimizer.state_dict(),
@@ -73,6 +74,8 @@ class SearchState:
         self.supernet.load_state_dict(saved["supernet"])
         # A search keeps the arithmetic that it began with, as far as this machine has it.
         self.supernet.compiled = bool(saved.get("compiled")) and self.supernet.prepare_kernel()
+        if not saved.get("inductor"):
+            self.supernet.inductor = None
         for name, value in self.architecture.items():
             value.copy_(saved["architecture"][name])
         self.weight_optimizer.load_state_dict(saved["weight_optimizer"])

@@ -24,6 +24,8 @@ class FirstOrder(Hypergradient):
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:
         """See `Hypergradient.estimate`; ``train`` is not used."""
-        loss = problem.valid_loss(problem.weights, problem.architecture, valid)
+        # Detached: what is compiled ahead would make the weights' gradients, asked for or not.
+        weights = {name: weight.detach() for name, weight in problem.weights.items()}
+        loss = problem.valid_loss(weights, problem.architecture, valid)
         (direct,) = gradients(loss, problem.architecture)
         return Estimate(direct=direct)

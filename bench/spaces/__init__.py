@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.registry import Member
+
+if TYPE_CHECKING:
+    from bench.kernels.inductor import Inductor
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,18 @@ class Supernet(nn.Module):
 
     compiled: bool = False
     """Whether a compiled kernel does what it can of PyTorch's work; equal to rounding."""
+
+    inductor: Inductor | None = None
+    """What runs the passes of a search step as compiled graphs; None: nothing does."""
+
+    @property
+    def kernel(self) -> str:
+        """What does the work, where it can: ``torch``, ``compiled`` or ``inductor``."""
+        return "inductor" if self.inductor else "compiled" if self.compiled else "torch"
+
+    def step(self) -> AbstractContextManager[None]:
+        """Surround one update of a search: within it compiled graphs may be used."""
+        return contextlib.nullcontext() if self.inductor is None else self.inductor.step()
 
     def prepare_kernel(self) -> bool:
         """Compile or load the kernel for this supernet's sizes; False where there is none for it."""

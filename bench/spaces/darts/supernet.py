@@ -100,7 +100,7 @@ class MixedCell(nn.Module):
         cell: int,
     ) -> list[tuple[int, Tensor]]:
         """Compute what leaves one node: weighted mixtures, one or more for an edge to be summed."""
-        touched = frozenset[int]() if hooks is None else hooks.touched
+        touched: frozenset[int] = frozenset() if hooks is None else hooks.touched
         whole = self.partial > 1 or (hooks is not None and hooks.edges)
         totals: dict[int, Tensor] = {}
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.func import functional_call
 
 from bench import kernels
+from bench.kernels.reverse import batched, transformed
 from bench.spaces import Active
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
 
@@ -73,18 +73,8 @@ def applies(supernet: NB201Supernet, images: Tensor, mixture: Tensor) -> bool:
         and images.device == mixture.device == first.conv3[0].weight.device
         and images.numel() > 0
         and not torch.is_autocast_enabled("cpu")
-        and not _transformed()
+        and not transformed()
         and available()
-    )
-
-
-def _transformed() -> bool:
-    """Say whether tensors stand for more than numbers: functorch, forward mode, tracing."""
-    return (
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch._C._get_tracing_state() is not None
-        or torch.compiler.is_compiling()
     )
 
 
@@ -177,7 +167,7 @@ class _Cell(torch.autograd.Function):
         x, mixture, *rest = ctx.saved_tensors
         weights, nodes, outputs, statistics = rest[:6], rest[6:8], rest[8:14], rest[14]
         asked = _asked(ctx, [x, mixture, *weights])
-        if torch.is_grad_enabled() or _batched(gradient):
+        if torch.is_grad_enabled() or batched(gradient):
             return (None, None, *_again(ctx, [x, mixture, *weights], asked, gradient))
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         used: list[Tensor | None] = []
@@ -245,12 +235,6 @@ def _will_run(function: Any) -> bool:
         return torch._C._will_engine_execute_node(function)
     except RuntimeError:  # a leaf of torch.autograd.grad: not told, so to be had
         return True
-
-
-def _batched(gradient: Tensor) -> bool:
-    """Say whether a gradient stands for many (``is_grads_batched``, ``vmap``)."""
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(gradient) or functorch.is_legacy_batchedtensor(gradient)
 
 
 def _again(

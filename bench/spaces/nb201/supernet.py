@@ -27,7 +27,7 @@ EPSILON = 1e-5
 
 def pool(x: Tensor) -> Tensor:
     """Average 3x3 neighbourhoods at stride 1; padding is not counted."""
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():  # whoever compiles, vectorises
         return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
     # On the CPU torch's pooling is not vectorised: a depthwise sum is 4 to 8 times as fast.
     ones, shares = _pool_constants(x.shape[1], x.shape[2], x.shape[3], x.dtype)
