@@ -28,9 +28,8 @@ def specs(seeds: int, *sets: str):
     return plan(ablation, ["darts"])
 
 
-def campaign(root: Path, runs, jobs: int) -> tuple[float, float]:
+def campaign(root: Path, runs, pool: Processes) -> tuple[float, float]:
     """Run a campaign; return its seconds, and the mean seconds that a run says it took."""
-    pool = Processes(jobs=jobs)
     warm = Campaign(root / "warm", runs[:1])
     warm.run(Processes(jobs=1), interval=0.2)  # the server has imported torch when the clock starts
     began = time.perf_counter()
@@ -50,7 +49,7 @@ def busy() -> float:
 def test_overhead_per_run(tmp_path: Path) -> None:
     """Wall time beyond what the runs themselves took, per run, one after the other."""
     before = busy()
-    wall, mean = campaign(tmp_path, specs(20), jobs=1)
+    wall, mean = campaign(tmp_path, specs(20), Processes(jobs=1))
     overhead = wall / 20 - mean
     print(f"\noverhead per run {overhead:.3f} s (run {mean:.2f} s); load before {before:.1f}")
     if before < 0.5:
@@ -63,7 +62,7 @@ def test_two_processes_against_one(tmp_path: Path) -> None:
     before, runs, rates = busy(), specs(8, "search.epochs=10"), {1: [], 2: []}
     for attempt in range(2):
         for jobs in (1, 2):
-            wall, _ = campaign(tmp_path / f"{jobs}-{attempt}", runs, jobs)
+            wall, _ = campaign(tmp_path / f"{jobs}-{attempt}", runs, Processes(jobs=jobs))
             rates[jobs].append(len(runs) / wall * 3600)
     one, two = max(rates[1]), max(rates[2])
     print(
