@@ -68,7 +68,7 @@ def applies(supernet: NB201Supernet, images: Tensor, mixture: Tensor) -> bool:
     first: Any = supernet.blocks[0]
     return (
         fits(supernet)
-        and first.conv3[0].rows is None
+        and (first.conv3[0].rows is None or first.conv3[0].rows >= len(images))
         and images.dtype == mixture.dtype == first.conv3[0].weight.dtype
         and images.device == mixture.device == first.conv3[0].weight.device
         and images.numel() > 0

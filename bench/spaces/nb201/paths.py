@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.spaces.nb201 import cells
+from bench.spaces.nb201 import cells, fused
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 from bench.spaces.nb201.supernet import OUTGOING, MixedCell, NB201Supernet, pool
 
@@ -26,6 +26,10 @@ def logits(
 
     Equal to ``supernet(images, one_hot, active)`` to rounding; under ``torch.no_grad`` only.
     """
+    ones = images.new_ones(len(EDGES), len(cells.OPERATIONS))
+    compiled = supernet.compiled and fused.applies(supernet, images, ones)
+    if compiled:
+        images = images.contiguous(memory_format=torch.channels_last)
     stem = supernet.stem(images)
     first = _FirstCell(supernet.blocks[0], stem)  # type: ignore[arg-type]
     pruned = [_prune(cell) if _exact(supernet) else cell for cell in paths]
@@ -34,8 +38,12 @@ def logits(
     for position in sorted(range(len(paths)), key=lambda i: pruned[i]):
         if pruned[position] != last:
             last, x = pruned[position], first(pruned[position])
+            runs = [[] if operation == NONE else [operation] for operation in last]
             for block in supernet.blocks[1:]:
-                x = path(block, x, last) if isinstance(block, MixedCell) else block(x)
+                if not isinstance(block, MixedCell):
+                    x = block(x)
+                else:
+                    x = fused.mixed(block, x, ones, runs) if compiled else path(block, x, last)
             y = supernet.head(x)
         yield position, y
 
