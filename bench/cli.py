@@ -26,6 +26,8 @@ def application() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # importing rich is 40 % of the time that --help takes
+        context_settings={"max_content_width": 120},
     )
 
     @app.callback()

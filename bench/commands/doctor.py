@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from pathlib import Path
 
@@ -27,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor() -> None:
     """Report versions, device, determinism, disk, truth and data found; exit 1 if a run cannot work."""
+    import importlib.metadata
     import platform
 
     import torch

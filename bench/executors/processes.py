@@ -50,7 +50,7 @@ class Processes(Executor):
     """
 
     jobs: int | None = Field(None, ge=1, description="processes at a time; default: as cores allow")
-    slots_per_gpu: int = Field(1, ge=1, description="runs that share one GPU")
+    slots_per_gpu: int = Field(1, ge=1, description="runs that share one GPU; unmeasured")
     gpus: tuple[str, ...] | None = Field(None, description="CUDA devices; default: all visible")
 
     _waiting: deque[Job] = PrivateAttr(default_factory=deque)

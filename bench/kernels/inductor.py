@@ -1,6 +1,6 @@
 """The network's passes of a search step as one graph each: ``torch.compile``'s, with CUDA graphs.
 
-On a large GPU a step waits for its some ten thousand launches, not for arithmetic. Inductor merges
+On a large GPU a step waits for thousands of launches, not for arithmetic. Inductor merges
 kernels, and a CUDA graph launches those that are left at once. Opt-in (``kernel: inductor``) and
 **unmeasured on a GPU**; on the CPU it runs too, without CUDA graphs, which is how it is tested.
 
