@@ -99,6 +99,8 @@ class Layer:
             inside = target.setdefault(key, {})
             if isinstance(inside, str):  # `data: digits` is short for a mapping with that name
                 inside = target[key] = {"name": inside}
+            if inside is None:  # `truth: null`, and then `truth.name: table`
+                inside = target[key] = {}
             if not isinstance(inside, dict):
                 raise ConfigError(f"{where[at]}: {dotted(at)}: {key} is not a mapping")
             target = inside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import platform
 import subprocess
@@ -174,7 +175,10 @@ def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            "percentile": 100 * float((everything < accuracy).mean()),
+            # A cell that the table does not know has no rank in it.
+            "percentile": 100 * float((everything < accuracy).mean())
+            if np.isfinite(accuracy)
+            else math.nan,
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,

@@ -21,7 +21,7 @@ from bench.instruments import Instrument
 from bench.ranking.protocol import Protocol
 from bench.selection import Selection
 from bench.spaces import Space
-from bench.truth import TruthSource
+from bench.truth import Truth, TruthSource
 
 
 def _reading(seam: str) -> BeforeValidator:
@@ -111,7 +111,7 @@ class Settings(_Model):
         """Refuse a truth of another space, and a population that the space cannot give."""
         if self.truth is None:
             return self
-        if self.truth.space != self.space.name:
+        if self.truth.space not in (None, self.space.name):
             raise ValueError(
                 f"truth: {self.truth.name} knows cells of {self.truth.space}, not of "
                 f"{self.space.name}; say truth: null"
@@ -119,6 +119,16 @@ class Settings(_Model):
         if self.ranking and (refusal := self.ranking.population.drawable(self.space)):
             raise ValueError(f"ranking.population: {refusal}")
         return self
+
+    def load_truth(self) -> Truth | None:
+        """Load the truth, if there is one.
+
+        Raises
+        ------
+        TruthError
+            When it cannot be loaded, or knows no cell of the space.
+        """
+        return None if self.truth is None else self.truth.of(self.space)
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, str, Any, str]]:

@@ -195,7 +195,7 @@ def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
         composition=Composition(variants, settings.space),
         hypergradient=settings.hypergradient,
         data=settings.data.halves().to(device),
-        truth=settings.truth.load() if settings.truth is not None else None,
+        truth=settings.load_truth(),
         device=device,
         seed=seed,
     )

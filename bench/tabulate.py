@@ -61,7 +61,7 @@ class Tabulation(BaseModel):
         """List all trials, seed by seed, so that every seed is whole as early as it can be."""
         truth: NDArray[np.float64] | None = None
         if self.truth is not None:
-            table = self.truth.load()
+            table = self.truth.of(self.space)
             truth = table.mean([self.space.encode(cell) for cell in self.space.unique()])
         cells = [self.space.encode(cell) for cell in self.population.draw(self.space, truth).cells]
         return [(cell, seed) for seed, cell in itertools.product(range(self.seeds), cells)]
@@ -182,6 +182,7 @@ def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
         {name: [row.get(name) for row in rows] for name in columns},
         {
             "source": json.dumps(content, sort_keys=True),
+            "space": json.dumps(content["space"], sort_keys=True),
             "sha256": recipe.digest,
             "api": f"bench {__version__}",
             "provenance": f"{cells} cells of {recipe.space.name} trained by bench truth tabulate: "
@@ -193,7 +194,16 @@ def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
 
 
 def _short(values: dict[str, Any]) -> str:
-    return " ".join(f"{k}={v}" for k, v in values.items() if v is not None and k != "name")
+    return " ".join(
+        f"{k}={_listed(v) if isinstance(v, list) else v}"
+        for k, v in values.items()
+        if v is not None and k != "name"
+    )
+
+
+def _listed(value: list[Any]) -> str:
+    plain = all(isinstance(entry, str) for entry in value)
+    return "/".join(value) if plain else f"{len(value)} lists"
 
 
 def _outcomes(

@@ -98,8 +98,10 @@ def run(
     specs = plan(ablation, only or ())
     for spec in {spec.settings.data: spec for spec in specs}.values():
         spec.settings.data.load()  # missing images or truth are said before anything starts
-    for truth in {spec.settings.truth for spec in specs if spec.settings.truth}:
-        truth.load()
+    for settings in {
+        (spec.settings.truth, spec.settings.space): spec.settings for spec in specs
+    }.values():
+        settings.load_truth()
     root = output or inside_project(default_output(ablation))
     campaign = Campaign(root, specs)
     for source in reuse or ():

@@ -109,6 +109,8 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
+    if summary.unknown:
+        found.append(summary.unknown)
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found

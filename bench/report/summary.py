@@ -103,6 +103,26 @@ class Summary:
         """The answer in sentences: effect, interval, seeds, p, failures, whether it suffices."""
         return self.verdict.sentence
 
+    @property
+    def unknown(self) -> str:
+        """Say how many derived cells the truth does not know; empty where it knows all."""
+        ok = self.runs[self.runs["status"] == "ok"]
+        judged = [
+            row
+            for _, row in ok.iterrows()
+            if isinstance(self.results.get(str(row["folder"]), {}).get("truth"), dict)
+        ]
+        lost = len(judged) - int(
+            np.isfinite([float(row.get("true_accuracy") or math.nan) for row in judged]).sum()
+        )
+        if not lost:
+            return ""
+        return (
+            f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
+            "runs: their true accuracy, regret and percentile are missing, and what is said of "
+            "these holds for the other runs only."
+        )
+
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
         """Return the stored scores of a variant's finished runs, by seed."""
         found = {}

@@ -187,6 +187,8 @@ class Space(Member):
     """How its networks are trained from scratch where it is not as `bench.evaluation` does."""
     widens: ClassVar[bool] = True
     """Whether the supernet can be widened between stages."""
+    published: ClassVar[dict[str, dict[str, float]]] = {}
+    """Measurement → ``best`` and ``mean`` that a complete table of it must show."""
 
     @abstractmethod
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
@@ -225,6 +227,10 @@ class Space(Member):
     @abstractmethod
     def decode(self, text: str) -> Architecture:
         """Read a cell; raises ValueError with what is wrong."""
+
+    def spell(self, text: str) -> str:
+        """Return the one way a cell's text is written; raises ValueError with what is wrong."""
+        return self.encode(self.decode(text))
 
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Hashable:

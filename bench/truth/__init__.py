@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import registry
 from bench.registry import Member
+
+if TYPE_CHECKING:
+    from bench.spaces import Space
 
 
 class TruthError(ValueError):
     """A truth file that is missing, damaged or not what it says; one line, with the fix."""
+
+
+NB201 = "nb201"
+"""Whose cells are meant where a truth does not say: this project began with them."""
+
+
+def _nb201() -> Space:
+    found: Space = registry.parse("spaces", NB201)
+    return found
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Truth:
     sha256
         Of the file that was read.
     space
-        Whose cells these are.
+        Whose cells these are: it reads and writes their strings.
     """
 
     accuracy: Mapping[str, NDArray[np.float64]]
@@ -41,7 +54,7 @@ class Truth:
     split: str
     provenance: str
     sha256: str
-    space: str = "nb201"
+    space: Space = field(default_factory=_nb201)
 
     def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
         """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""
@@ -67,8 +80,13 @@ class Truth:
 class TruthSource(Member):
     """Where ground truth comes from; its fields say which columns are meant."""
 
-    space: ClassVar[str] = "nb201"
-    """The search space whose cells it knows."""
+    space: ClassVar[str | None] = NB201
+    """The search space whose cells it knows; None: its file says."""
+
+    @property
+    def origin(self) -> str:
+        """What errors call it."""
+        return self.name
 
     @abstractmethod
     def load(self) -> Truth:
@@ -79,3 +97,31 @@ class TruthSource(Member):
         TruthError
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
+
+    def of(self, space: Space) -> Truth:
+        """Load the truth for cells of a space.
+
+        Raises
+        ------
+        TruthError
+            When it cannot be loaded, or when none of its cells is one of the space's.
+        """
+        truth = self.load()
+        if truth.space.name != space.name:
+            raise TruthError(
+                f"truth: {self.origin} knows cells of {truth.space.name}, not of {space.name}; "
+                "say truth: null"
+            )
+        if not any(_knows(space, cell) for cell in truth.accuracy):
+            raise TruthError(
+                f"truth: none of the {len(truth.accuracy):,} cells of {self.origin} is one of this "
+                f"{space.name} space ({', '.join(space.operations)}); say truth: null"
+            )
+        return truth
+
+
+def _knows(space: Space, cell: str) -> bool:
+    try:
+        return space.spell(cell) == cell
+    except ValueError:
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import registry
 from bench.registry import did_you_mean
-from bench.truth import TruthError
+from bench.spaces import Space
+from bench.truth import NB201, TruthError
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
@@ -47,38 +49,46 @@ def missing(source: str, what: str, name: str, known: Sequence[str]) -> TruthErr
     return TruthError(f"{source}: no {what} {name!r}; {hint}{listed}")
 
 
-@functools.cache
-def _known_cells() -> frozenset[str]:
-    from bench.spaces.nb201 import cells
-
-    return frozenset(cells.encode(cell) for cell in cells.architectures())
+LOOKED_AT = 20
+"""Rows by which a table that does not say whose cells it holds is recognised."""
 
 
-def check_cells(cells: Sequence[str | None], source: str, *, first: int) -> None:
-    """Refuse anything that is not a cell's string; ``first`` is the row number of the first.
+def recognise(cells: Sequence[str | None]) -> Space:
+    """Return the space that these cells are written in: the first that can read one of them.
+
+    NAS-Bench-201 where none can, so that what is wrong is said in its words.
+    """
+    spaces: list[Space] = [registry.parse("spaces", name) for name in registry.names("spaces")]
+    for cell in filter(None, cells[:LOOKED_AT]):
+        for space in spaces:
+            with contextlib.suppress(ValueError):
+                space.spell(cell)
+                return space
+    found: Space = registry.parse("spaces", NB201)
+    return found
+
+
+def spelled(cells: Sequence[str | None], space: Space, source: str, *, first: int) -> list[str]:
+    """Return every cell as the space writes it; ``first`` is the row number of the first.
 
     Raises
     ------
     TruthError
-        With the row and what is wrong there.
+        With the row of what is no cell, and what is wrong there.
     """
-    known = _known_cells()
+    known: dict[str | None, str] = {}
     for row, cell in enumerate(cells, start=first):
-        if cell not in known:
-            raise TruthError(f"{source}: row {row}: {_complaint(cell)}")
-
-
-def _complaint(cell: str | None) -> str:
-    from bench.spaces.nb201 import cells
-
-    if not cell:
-        return "the column 'arch' is empty"
-    try:
-        cells.decode(cell)
-    except ValueError as error:
-        text = str(error)
-        return text if len(text) <= 240 else text[:239] + "…"
-    return f"not a cell: {cell!r:.80}"
+        if cell in known:
+            continue
+        if not cell:
+            raise TruthError(f"{source}: row {row}: the column 'arch' is empty")
+        try:
+            known[cell] = space.spell(cell)
+        except ValueError as error:
+            text = str(error)
+            text = text if len(text) <= 240 else text[:239] + "…"
+            raise TruthError(f"{source}: row {row}: {text}") from None
+    return [known[cell] for cell in cells]
 
 
 def check_unique(keys: Sequence[object], source: str, *, first: int) -> None:

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from bench import registry
+from bench.spaces import Space
 from bench.truth import TruthError
 from bench.truth._columns import (
     SPLITS,
     Measurement,
-    check_cells,
     check_percent,
     check_unique,
     missing,
+    recognise,
+    spelled,
 )
 from bench.truth._unpickle import one_line
 from bench.truth._wide import Accuracy
@@ -33,7 +36,8 @@ NUMBERS = (
 )
 """What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing."""
 METADATA = b"bench.truth"
-"""Key of the schema's metadata: JSON with source, sha256, api, provenance, format."""
+"""Key of the schema's metadata: JSON with source, sha256, api, provenance, format, and space
+(as `bench.registry.dump` writes it) where the cells are not told by their strings alone."""
 FORMAT = 1
 
 VALIDATED = {"cifar10": "cifar10-valid"}
@@ -67,7 +71,8 @@ def write(path: Path, trials: Mapping[str, Sequence[Any]], origin: Mapping[str, 
     trials
         Column → values, all of `KEY` and any of `NUMBERS`; None or NaN is missing.
     origin
-        ``source``, ``sha256``, ``api`` and ``provenance``.
+        ``source``, ``sha256``, ``api``, ``provenance`` and, of cells that are not NAS-Bench-201's,
+        ``space``.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def write(path: Path, trials: Mapping[str, Sequence[Any]], origin: Mapping[str, 
             },
         }
     )
-    check(table, str(path))
+    check(table, _space(origin, table["arch"].to_pylist(), str(path)), str(path))
     said = json.dumps({**origin, "format": str(FORMAT)}, sort_keys=True, ensure_ascii=False)
     table = table.replace_schema_metadata({METADATA: said.encode()})
     try:
@@ -112,8 +117,13 @@ def write(path: Path, trials: Mapping[str, Sequence[Any]], origin: Mapping[str, 
         raise TruthError(f"{path}: cannot be written: {one_line(error)}") from None
 
 
-def read(file: Any, source: str) -> Any:
-    """Read and check a whole open file; returns a `pyarrow.Table`.
+def read(file: Any, source: str) -> tuple[Any, Space]:
+    """Read and check a whole open file.
+
+    Returns
+    -------
+    tuple
+        A `pyarrow.Table` with every cell as its space writes it, and the space.
 
     Raises
     ------
@@ -134,25 +144,45 @@ def read(file: Any, source: str) -> Any:
                 table = table.set_column(index, name, table[name].cast(pa.float64()))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise TruthError(f"{source}: damaged or not a table: {one_line(error)}") from None
-    check(table, source)
-    return table
+    cells = table["arch"].to_pylist()
+    space = _space(metadata(file), cells, source)
+    names = check(table, space, source)
+    if names != cells:
+        index = table.schema.get_field_index("arch")
+        table = table.set_column(index, "arch", pa.array(names, pa.string()))
+    return table, space
 
 
-def check(table: Any, source: str) -> None:
-    """Refuse a table with unnamed trials, repeated trials, or accuracies outside 0..100."""
+def _space(said: Mapping[str, str], cells: Sequence[str | None], source: str) -> Space:
+    """Return the space that the file names, or whose cells these are."""
+    if "space" not in said:
+        return recognise(cells)
+    try:
+        found: Space = registry.parse("spaces", json.loads(said["space"]))
+    except (ValueError, RecursionError) as error:
+        raise TruthError(f"{source}: says of its space: {one_line(error)}") from None
+    return found
+
+
+def check(table: Any, space: Space, source: str) -> list[str]:
+    """Refuse unnamed trials, what is no cell, repeated trials, or accuracies outside 0..100.
+
+    Returns the cells as the space writes them.
+    """
     for name in KEY:
         if table[name].null_count:
             raise TruthError(f"{source}: column {name} has empty rows")
     if not len(table):
         raise TruthError(f"{source}: no rows")
     keys = [table[name].to_pylist() for name in KEY]
-    check_cells(keys[0], source, first=1)
+    keys[0] = spelled(keys[0], space, source, first=1)
     check_unique(list(zip(*keys, strict=True)), source, first=1)
     for name in (f"{split}_accuracy" for split in SPLITS):
         if name in table.column_names:
             values = np.asarray(table[name].to_numpy(), np.float64)
             if not np.isnan(values).all():
                 check_percent(values, source, name, first=1)
+    return list(keys[0])
 
 
 def resolve(measured: Measurement, known: Collection[str]) -> Measurement:

@@ -11,8 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.spaces import Space
 from bench.truth import TruthError
-from bench.truth._columns import check_cells, check_percent, check_unique, missing, seed_columns
+from bench.truth._columns import (
+    check_percent,
+    check_unique,
+    missing,
+    recognise,
+    seed_columns,
+    spelled,
+)
 from bench.truth._unpickle import one_line
 
 LARGEST = 1 << 30
@@ -127,8 +135,8 @@ def _header(names: Sequence[str], source: str) -> list[str]:
     return names
 
 
-def read_csv(text: bytes, column: str, source: str) -> Accuracy:
-    """Read the accuracies of one measurement from a CSV file; row numbers are line numbers."""
+def read_csv(text: bytes, column: str, source: str) -> tuple[Accuracy, Space]:
+    """Read one measurement from a CSV file, and whose cells; row numbers are line numbers."""
     import pyarrow as pa
     import pyarrow.csv as pc
 
@@ -149,8 +157,8 @@ def read_csv(text: bytes, column: str, source: str) -> Accuracy:
     return _collect(table, wanted, source, first=2)
 
 
-def read_parquet(data: bytes, column: str, source: str) -> Accuracy:
-    """Read the accuracies of one measurement from wide parquet; row numbers start at 1."""
+def read_parquet(data: bytes, column: str, source: str) -> tuple[Accuracy, Space]:
+    """Read one measurement from wide parquet, and whose cells; row numbers start at 1."""
     import pyarrow as pa
 
     file = parquet_file(data, source)
@@ -180,16 +188,19 @@ def select(column: str, names: Sequence[str], source: str) -> list[str]:
     raise missing(source, "column", column, [name for name in names if name != "arch"])
 
 
-def _collect(table: Any, wanted: Sequence[str], source: str, *, first: int) -> Accuracy:
+def _collect(
+    table: Any, wanted: Sequence[str], source: str, *, first: int
+) -> tuple[Accuracy, Space]:
     cells: list[str | None] = table["arch"].to_pylist()
     if not cells:
         raise TruthError(f"{source}: no rows")
-    check_cells(cells, source, first=first)
-    check_unique(cells, source, first=first)
+    space = recognise(cells)
+    names = spelled(cells, space, source, first=first)
+    check_unique(names, source, first=first)
     values = np.stack([_numbers(table[name], source, name, first=first) for name in wanted], axis=1)
     for i, name in enumerate(wanted):
         check_percent(values[:, i], source, name, first=first)
-    return dict(zip(map(str, cells), values, strict=True))
+    return dict(zip(names, values, strict=True)), space
 
 
 def _numbers(column: Any, source: str, name: str, *, first: int) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -22,7 +23,12 @@ class Table(TruthSource):
     exactly the name wins over its seeds. Long tables have a row per training seed. Either way the
     measurement is said by ``column`` or by ``dataset``, ``split`` and ``budget``; what is not said
     is CIFAR-10, test, 200 epochs.
+
+    Cells are NAS-Bench-201 strings or genotypes of the DARTS space; a cell that the table does not
+    hold has no accuracy.
     """
+
+    space: ClassVar[str | None] = None
 
     path: Path
     """The file; relative paths are taken from the working directory."""
@@ -33,6 +39,11 @@ class Table(TruthSource):
     budget: int | None = Field(default=None, ge=0)
     """Training epochs."""
 
+    @property
+    def origin(self) -> str:
+        """The file."""
+        return str(self.path)
+
     def load(self) -> Truth:
         """See `TruthSource.load`."""
         measured = self._measurement()
@@ -42,14 +53,15 @@ class Table(TruthSource):
         digest = hashlib.sha256(data).hexdigest()
         provenance = f"column {column} of {self.path.name}"
         if not is_parquet(data):
-            accuracy = read_csv(unpack(data, source), column, source)
+            accuracy, space = read_csv(unpack(data, source), column, source)
         elif is_long(file := parquet_file(data, source)):
             if measured is not None:
+                trials, space = read(file, source)
                 accuracy, measured, provenance = accuracies(
-                    read(file, source), metadata(file), measured, source
+                    trials, metadata(file), measured, source
                 )
         else:
-            accuracy = read_parquet(data, column, source)
+            accuracy, space = read_parquet(data, column, source)
         if measured is None:  # said only now: a misspelt column is the likelier mistake
             raise TruthError(
                 f"column {column!r} is not named <dataset>_<split>_<budget>, "
@@ -62,6 +74,7 @@ class Table(TruthSource):
             split=measured.split,
             provenance=f"{provenance} (sha256 {digest[:12]})",
             sha256=digest,
+            space=space,
         )
 
     def _measurement(self) -> Measurement | None:

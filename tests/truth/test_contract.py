@@ -60,7 +60,7 @@ def test_accuracies_are_percentages_of_cells(truth: Truth) -> None:
     assert values.dtype == np.float64 and values.ndim == 2
     assert not np.isnan(values).all(axis=1).any()
     assert np.nanmin(values) >= 0 and np.nanmax(values) <= 100 and np.nanmax(values) > 1
-    space = registry.parse("spaces", truth.space)
+    space = truth.space
     for name in truth.accuracy:
         assert space.encode(space.decode(name)) == name
 

@@ -65,6 +65,12 @@ def architectures() -> itertools.product[Cell]:
     return itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))
 
 
+@functools.cache
+def strings() -> frozenset[str]:
+    """Return the strings of all cells."""
+    return frozenset(encode(cell) for cell in architectures())
+
+
 def canonical(cell: Cell, *, zero: bool = True) -> str:
     """Return the benchmark's isomorphism string (its ``to_unique_str``).
 
