@@ -115,6 +115,8 @@ def evaluate(
     ----------
     folder
         Where a checkpoint is kept after every epoch, to go on from, and the result is written.
+    said
+        Called with a line after every epoch; what it raises ends the training.
 
     Returns
     -------
@@ -146,10 +148,10 @@ def evaluate(
     try:
         for epoch in range(len(history), recipe.epochs):
             history.append(epoch_of(evaluation, network, optimizer, train, epoch))
-            said(_line(history[-1], recipe.epochs))
             if path:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(path, evaluation.digest, {**state, "history": history})
+            said(_line(history[-1], recipe.epochs))
         accuracy, loss = measure(network, test, evaluation.seed)
     finally:
         torch.set_num_threads(threads)
@@ -245,6 +247,20 @@ def cutout(images: Tensor, side: int, draws: torch.Generator) -> Tensor:
         begin = middle - side // 2
         inside.append(((place >= begin) & (place < begin + side // 2 * 2)).view(shape))
     return images * (kept & ~(inside[0] & inside[1]))
+
+
+def in_words(values: dict[str, Any]) -> str:
+    """Write plain settings on one line, without what is not set."""
+
+    def listed(value: list[Any]) -> str:
+        plain = all(isinstance(entry, str) for entry in value)
+        return "/".join(value) if plain else f"{len(value)} lists"
+
+    return " ".join(
+        f"{k}={listed(v) if isinstance(v, list) else v}"
+        for k, v in values.items()
+        if v is not None and k != "name"
+    )
 
 
 def _line(entry: dict[str, float], epochs: int) -> str:

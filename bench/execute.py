@@ -75,7 +75,17 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             search(setup, state, after_epoch=after_epoch, asked_to_stop=asked_to_stop)
             searched = earlier + time.time() - started
             report(status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs)
-            outcome = {"status": "ok", "search_seconds": searched, **conclude(setup, state, folder)}
+
+            def said(text: str) -> None:
+                report(
+                    status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs,
+                    doing=text,
+                )  # fmt: skip
+                if asked_to_stop():
+                    raise Interrupted
+
+            found = conclude(setup, state, folder, said)
+            outcome = {"status": "ok", "search_seconds": searched, **found}
         except Interrupted:
             if state is not None:
                 elapsed = earlier + time.time() - started
@@ -136,18 +146,20 @@ def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, floa
         return initial_state(setup), 0.0  # the other may have been filled in part
 
 
-def conclude(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
-    """Read the cell off the supernet, look up its worth, rank the supernet; flat numbers."""
+def conclude(
+    setup: Setup, state: SearchState, folder: Path, said: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Read the cell off the supernet, ask what it is worth, rank the supernet; flat numbers."""
     selection = setup.settings.selection
     assert selection is not None  # resolved when the ablation was read
     rewind(state)
-    outcome = worth(setup, selection.select(setup, state))
+    outcome = worth(setup, selection.select(setup, state), said)
     outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
     if state.history:  # what instruments read last, except where the derived cell has its own
         details = tuple(i.details for i in setup.settings.instruments if i.details)
         last = {k: v for k, v in state.history[-1].items() if not k.startswith(("epoch", *details))}
         outcome = {k: v for k, v in last.items() if isinstance(v, int | float)} | outcome
-    if setup.truth is not None and setup.settings.ranking is not None:
+    if setup.truth is not None and setup.truth.reference and setup.settings.ranking is not None:
         outcome |= rank(setup, state, folder)
     return outcome
 
@@ -161,8 +173,14 @@ def rewind(state: SearchState) -> None:
                 value.copy_(torch.tensor(state.history[epoch - 1][name]))
 
 
-def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:
-    """Describe a cell and, where there is truth, say what it is worth; flat numbers."""
+def worth(
+    setup: Setup, cell: Architecture, said: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Describe a cell and, where there is truth, say what it is worth; flat numbers.
+
+    What has no meaning is NaN: the rank of a cell that the truth does not know, and any rank where
+    there is no table to have one in.
+    """
     space, truth = setup.space, setup.truth
     outcome: dict[str, Any] = {
         "cell": space.encode(cell),
@@ -170,20 +188,19 @@ def worth(setup: Setup, cell: Architecture) -> dict[str, Any]:
         "connected": space.connected(cell),
     }
     if truth is not None:
-        accuracy = float(truth.mean([space.encode(cell)])[0])
-        everything = truth.mean(list(truth.accuracy))
+        accuracy = truth.ask(space.encode(cell), said)
+        everything = truth.mean(truth.reference)
+        ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            # A cell that the table does not know has no rank in it.
-            "percentile": 100 * float((everything < accuracy).mean())
-            if np.isfinite(accuracy)
-            else math.nan,
+            "percentile": 100 * float((everything < accuracy).mean()) if ranked else math.nan,
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(everything), "best": truth.best, "random": float(np.nanmean(everything)),
+            "cells": len(everything), "best": truth.best,
+            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
         }  # fmt: skip
     return outcome
 

@@ -129,7 +129,7 @@ def passes(spec: RunSpec) -> float:
     """
     settings = spec.settings
     data, search = settings.data, settings.search
-    total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
+    _, total = data.extent()
     each = sum(v.passes(settings.space) for v in spec.variants if overrides(v, "passes")) or 1.0
     each += settings.hypergradient.passes(parameters(spec))
     return search.epochs * max(1, total // 2 // search.batch) * each
@@ -139,19 +139,20 @@ def work(spec: RunSpec) -> float:
     """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
 
     Counts the supernet's convolutions in the passes of the search and of the instruments, and one
-    forward pass per ranked architecture and image at half the operations.
+    forward pass per ranked architecture and image at half the operations; and what the truth has
+    to train.
     """
     settings = spec.settings
     data, search = settings.data, settings.search
-    resolution = data.resolution or {"digits": 8, "fashion_mnist": 28}.get(data.name, 32)
+    resolution, total = data.extent()
     per_image = settings.space.size(resolution).operations / 1e9
-    total = data.size or {"digits": 1797, "fashion_mnist": 60_000}.get(data.name, 50_000)
     searching = passes(spec) + sum(readings(spec).values())
     ranking = 0.0
-    if settings.ranking is not None and settings.truth is not None:
+    if settings.ranking is not None and settings.ranks:
         cells_ranked = settings.ranking.population.size or 6466
         ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
-    return searching * search.batch * 3 * per_image + ranking
+    asking = settings.truth.work(settings) if settings.truth is not None else 0.0
+    return searching * search.batch * 3 * per_image + ranking + asking
 
 
 def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:

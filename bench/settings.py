@@ -120,6 +120,11 @@ class Settings(_Model):
             raise ValueError(f"ranking.population: {refusal}")
         return self
 
+    @property
+    def ranks(self) -> bool:
+        """Whether sub-networks are ranked: there is a protocol, and a truth to rank by."""
+        return self.ranking is not None and self.truth is not None and self.truth.ranks
+
     def load_truth(self) -> Truth | None:
         """Load the truth, if there is one.
 
@@ -128,7 +133,7 @@ class Settings(_Model):
         TruthError
             When it cannot be loaded, or knows no cell of the space.
         """
-        return None if self.truth is None else self.truth.of(self.space)
+        return None if self.truth is None else self.truth.of(self.space, self.data)
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, str, Any, str]]:

@@ -26,7 +26,7 @@ from bench import __version__, runlock
 from bench.config import Layer, assignment, first_error, named
 from bench.data import DataError, Images
 from bench.data._batches import plain_batches
-from bench.evaluation import Evaluation, Recipe, epoch_of, make_optimizer, measure
+from bench.evaluation import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
 from bench.ranking.population import Population
 from bench.settings import DataField, SpaceField, TruthField
 from bench.truth import TruthError, _long
@@ -61,7 +61,9 @@ class Tabulation(BaseModel):
         """List all trials, seed by seed, so that every seed is whole as early as it can be."""
         truth: NDArray[np.float64] | None = None
         if self.truth is not None:
-            table = self.truth.of(self.space)
+            table = self.truth.of(self.space, self.data)
+            if not self.truth.ranks:
+                raise TruthError(f"truth: {self.truth.name} knows no cell before it is trained")
             truth = table.mean([self.space.encode(cell) for cell in self.space.unique()])
         cells = [self.space.encode(cell) for cell in self.population.draw(self.space, truth).cells]
         return [(cell, seed) for seed, cell in itertools.product(range(self.seeds), cells)]
@@ -187,23 +189,10 @@ def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
             "api": f"bench {__version__}",
             "provenance": f"{cells} cells of {recipe.space.name} trained by bench truth tabulate: "
             + ", ".join(
-                f"{part} {_short(content[part])}" for part in ("space", "data", "training")
+                f"{part} {in_words(content[part])}" for part in ("space", "data", "training")
             ),
         },
     )
-
-
-def _short(values: dict[str, Any]) -> str:
-    return " ".join(
-        f"{k}={_listed(v) if isinstance(v, list) else v}"
-        for k, v in values.items()
-        if v is not None and k != "name"
-    )
-
-
-def _listed(value: list[Any]) -> str:
-    plain = all(isinstance(entry, str) for entry in value)
-    return "/".join(value) if plain else f"{len(value)} lists"
 
 
 def _outcomes(

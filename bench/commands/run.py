@@ -99,7 +99,7 @@ def run(
     for spec in {spec.settings.data: spec for spec in specs}.values():
         spec.settings.data.load()  # missing images or truth are said before anything starts
     for settings in {
-        (spec.settings.truth, spec.settings.space): spec.settings for spec in specs
+        (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
     }.values():
         settings.load_truth()
     root = output or inside_project(default_output(ablation))

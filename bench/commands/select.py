@@ -53,4 +53,5 @@ def select(
     print(f"weight-free share  {found['weight_free_share']:.2f}")
     if setup.truth is not None:
         print(f"true accuracy      {found['true_accuracy']:.2f} %")
-        print(f"regret             {found['regret']:.2f} points of {setup.truth.best:.2f} %")
+        if setup.truth.reference:
+            print(f"regret             {found['regret']:.2f} points of {setup.truth.best:.2f} %")

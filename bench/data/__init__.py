@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -86,6 +86,9 @@ class Halves:
 class DataSource(Member):
     """Where images come from, and how many of them at which resolution."""
 
+    typical: ClassVar[tuple[int, int]] = (32, 50_000)
+    """Pixels a side and training images, for estimates of what a run will take."""
+
     size: int | None = Field(
         None, ge=4, description="use this many training images (balanced draw)"
     )
@@ -97,6 +100,11 @@ class DataSource(Member):
     def dataset(self) -> str:
         """What truth tables call this data (`cifar10`, ...)."""
         return self.name
+
+    def extent(self) -> tuple[int, int]:
+        """Return pixels a side and number of training images, roughly, without reading them."""
+        resolution, images = self.typical
+        return self.resolution or resolution, self.size or images
 
     @abstractmethod
     def read(self, train: bool) -> Images:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 
@@ -17,6 +19,8 @@ class Digits(DataSource):
     is right on 98 of 100 after ten epochs, too easy for most failures of DARTS to show; ``noise``
     makes it as hard as wanted.
     """
+
+    typical: ClassVar[tuple[int, int]] = (8, 1797)
 
     noise: float = Field(
         0.0, ge=0, le=2, description="deviation of Gaussian noise added once to each pixel (0 to 1)"

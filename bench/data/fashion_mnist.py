@@ -17,3 +17,4 @@ class FashionMnist(TorchvisionSource):
     torchvision_class: ClassVar[str] = "FashionMNIST"
     statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = ((0.2860,), (0.3530,))
     classes: ClassVar[int] = 10
+    typical: ClassVar[tuple[int, int]] = (28, 60_000)

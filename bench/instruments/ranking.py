@@ -20,7 +20,7 @@ class Ranking(Instrument):
     """τ-b of sub-networks' scores with their true accuracy, while the search runs.
 
     ``rank_tau`` (by accuracy), ``rank_tau_loss`` (by negative loss) and ``rank_tau_parameters`` (by
-    parameter count, the same at every reading). NaN without truth. No interval: the protocol of
+    parameter count, the same at every reading). NaN without a truth to rank by. No interval: the protocol of
     the final ranking has one.
     """
 
@@ -37,7 +37,7 @@ class Ranking(Instrument):
         """See `Instrument.observe`."""
         from bench.ranking.measure import measure
 
-        if setup.truth is None:
+        if setup.truth is None or not setup.truth.reference:
             names = ("rank_tau", "rank_tau_loss", "rank_tau_parameters")
             return dict.fromkeys(names, float("nan"))
         protocol = Protocol(

@@ -81,11 +81,11 @@ def measure(setup: Setup, state: SearchState, protocol: Protocol) -> Ranking:
     Raises
     ------
     ValueError
-        When the setup has no truth, or the protocol asks for what is not there.
+        When the setup has no truth to rank by, or the protocol asks for what is not there.
     """
     space, truth = setup.space, setup.truth
-    if truth is None:
-        raise ValueError("truth: a ranking needs ground truth")
+    if truth is None or not truth.reference:
+        raise ValueError("truth: a ranking needs ground truth that knows cells beforehand")
     known = None
     if protocol.population.by_truth and space.enumerable:
         known = truth.mean([space.encode(cell) for cell in space.unique()])

@@ -74,7 +74,8 @@ METRICS: dict[str, Metric] = dict((
        "a run has collapsed when at least five sixths of the edges of its derived cell have no "
        "weights (in NAS-Bench-201: at most one edge of six is a convolution)"),
     _m("true_accuracy", "true accuracy", "true acc.", "%", 2, "higher",
-       "accuracy of the derived cell trained on its own, looked up in the truth table"),
+       "accuracy of the derived cell trained on its own: looked up in the truth table, or trained "
+       "when the search had ended"),
     _m("regret", "regret", "regret", "points", 2, "lower",
        "true accuracy of the best cell of the table minus that of the derived cell"),
     _m("percentile", "percentile", "percentile", "%", 1, "higher",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,6 +14,8 @@ from bench import registry
 from bench.registry import Member
 
 if TYPE_CHECKING:
+    from bench.data import DataSource
+    from bench.settings import Settings
     from bench.spaces import Space
 
 
@@ -72,16 +74,32 @@ class Truth:
         return means
 
     @property
+    def reference(self) -> Sequence[str]:
+        """The cells among which others have a rank; none where there is no table to rank in."""
+        return list(self.accuracy)
+
+    @property
     def best(self) -> float:
-        """The highest mean accuracy of the table."""
-        return float(np.nanmax(self.mean(list(self.accuracy))))
+        """The highest mean accuracy of the reference; NaN where there is none."""
+        known = self.reference
+        return float(np.nanmax(self.mean(known))) if known else float("nan")
+
+    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+        """Return the mean accuracy of a cell that a search has found; NaN where unknown.
+
+        A truth that trains does so now, calls ``said`` with a line now and then, and lets
+        through what that raises.
+        """
+        return float(self.mean([cell])[0])
 
 
 class TruthSource(Member):
     """Where ground truth comes from; its fields say which columns are meant."""
 
     space: ClassVar[str | None] = NB201
-    """The search space whose cells it knows; None: its file says."""
+    """The search space whose cells it knows; None: its file says, or it knows any."""
+    ranks: ClassVar[bool] = True
+    """Whether it knows cells before they are found, so that sub-networks can be ranked by it."""
 
     @property
     def origin(self) -> str:
@@ -98,8 +116,12 @@ class TruthSource(Member):
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
 
-    def of(self, space: Space) -> Truth:
-        """Load the truth for cells of a space.
+    def work(self, settings: Settings) -> float:
+        """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
+        return 0.0
+
+    def of(self, space: Space, data: DataSource) -> Truth:
+        """Load the truth for cells of a space that are searched on some data.
 
         Raises
         ------

@@ -15,6 +15,10 @@ from bench.truth import Truth, TruthSource
 from bench.truth._summary import summary
 from tests.truth.builders import install_surrogate, surrogate_folder
 
+TRAINING = {"test": "half", "batch": 20, "lr": 0.02}
+V2 = registry.parse("spaces", "darts").decode("DARTS_V2")
+DATA = registry.parse("data", {"name": "digits", "size": 80})
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _surrogate() -> Iterator[None]:
@@ -33,6 +37,7 @@ def parameters(
     return {
         "table": {"path": str(synthetic)},
         "nasbench301": {"path": str(models), "reference": 50},
+        "standalone": {"epochs": 1, "training": TRAINING, "network": {"channels": 2, "cells": 1}},
     }
 
 
@@ -44,9 +49,17 @@ def source(request: pytest.FixtureRequest, parameters: dict[str, dict[str, Any]]
     return member
 
 
+def loaded(source: TruthSource) -> Truth:
+    """As an ablation has it, asked about a cell that a search has found."""
+    space = registry.parse("spaces", source.space or "nb201")
+    truth = source.of(space, DATA)
+    truth.ask(space.encode((3, 1, 3, 1, 1, 3) if space.name == "nb201" else V2))
+    return truth
+
+
 @pytest.fixture(scope="module")
 def truth(source: TruthSource) -> Truth:
-    return source.load()
+    return loaded(source)
 
 
 def test_survives_the_way_through_an_ablation_file(source: TruthSource) -> None:
@@ -73,13 +86,21 @@ def test_says_what_was_measured_and_where_from(truth: Truth) -> None:
 
 def test_missing_cells_are_missing(truth: Truth) -> None:
     assert np.isnan(truth.mean(["no cell of any space"])).all()
+    if not truth.reference:  # nothing was known before it was asked about
+        assert np.isnan(truth.best)
+        return
+    assert list(truth.reference) == list(truth.accuracy)
     assert truth.best == pytest.approx(np.nanmax(truth.mean(list(truth.accuracy))))
     said = summary(truth)
     assert said["cells"] == len(truth.accuracy) and said["best"] == truth.best
 
 
+def test_what_ranks_knows_cells_before_they_are_found(source: TruthSource, truth: Truth) -> None:
+    assert source.ranks == bool(truth.reference)
+
+
 def test_reading_twice_gives_the_same(source: TruthSource, truth: Truth) -> None:
-    again = source.load()
+    again = loaded(source)
     assert again.sha256 == truth.sha256 and list(again.accuracy) == list(truth.accuracy)
     for name, values in truth.accuracy.items():
         np.testing.assert_array_equal(again.accuracy[name], values)

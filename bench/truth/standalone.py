@@ -1,0 +1,246 @@
+"""Stand-alone accuracy: every found cell is trained from scratch when its search has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from bench import checkpoint, registry, runlock
+from bench.data import DataSource, Images
+from bench.data._cache import cache_folder
+from bench.evaluation import CHECKPOINT, RESULT, Evaluation, Recipe, evaluate, in_words
+from bench.settings import DataField, Settings
+from bench.setup import resolve_device
+from bench.spaces import Space
+from bench.truth import Truth, TruthError, TruthSource
+
+SCHEMA = 1
+"""Of what is kept: raised when the same training would give other numbers than before."""
+
+
+class Standalone(TruthSource):
+    """Train every found cell from scratch when its search has ended, and test it once.
+
+    What `bench evaluate` does, with the space's own recipe where ``training`` does not say
+    otherwise. No cell is known before it is found: sub-networks are not ranked, readings along the
+    search have no true accuracy, and there is no best cell to fall short of, so that τ, regret and
+    percentile stay missing. Works in every space. A training is kept in the cache
+    (``$BENCH_CACHE/standalone``), named by a hash of cell, network, recipe, images and seed, and
+    goes on after an interruption. Where a training diverges, its accuracy is missing.
+    """
+
+    space: ClassVar[str | None] = None
+    ranks: ClassVar[bool] = False
+
+    epochs: int = Field(ge=1, description="of each training")
+    training: dict[str, Any] = Field(
+        {}, description="other fields of the recipe, as `bench evaluate --set` takes them"
+    )
+    network: dict[str, Any] = Field(
+        {}, description="fields of the space that differ from the search's: channels, layers, ..."
+    )
+    data: DataField | None = Field(None, description="images; null: those of the search")
+    seeds: int = Field(1, ge=1, le=100, description="trainings of each cell, from seed 0 on")
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if "epochs" in self.training:
+            raise ValueError("training.epochs: say it as truth.epochs")
+        _parsed("training", lambda: Recipe.model_validate(self.training))
+        return self
+
+    def load(self) -> Truth:
+        """Refuse: what is found is known in an ablation only."""
+        raise TruthError(f"{self.name}: trains what a search finds; say it in an ablation file")
+
+    def of(self, space: Space, data: DataSource) -> Truth:
+        """Return a truth that trains the cells which it is asked about; reads the images.
+
+        Raises
+        ------
+        TruthError
+            When recipe, sizes and images do not go together; nothing has been trained then.
+        """
+        images = self.data or data
+        evaluated, recipe = self.evaluated(space), self.recipe(space)
+        first = Evaluation(evaluated, _any_cell(evaluated), images, recipe, 0)
+        try:
+            pair = first.images()
+            first.network(pair[0])
+        except ValueError as error:
+            raise TruthError(f"truth: {self.name}: {error}{_hint(recipe)}") from None
+        told = {k: v for k, v in first.describe().items() if k not in ("genotype", "seed")}
+        digest = hashlib.sha256(json.dumps([told, _digest(*pair)], sort_keys=True).encode())
+        return Trained(
+            accuracy={},
+            dataset=images.dataset,
+            budget=self.epochs,
+            split="test" if recipe.test == "test" else "valid",
+            provenance="derived cells trained from scratch: "
+            + ", ".join(f"{part} {in_words(told[part])}" for part in ("space", "data", "recipe"))
+            + f"; {len(pair[0]):,} images, tested on {len(pair[1]):,}; {self.seeds} seeds",
+            sha256=digest.hexdigest(),
+            space=evaluated,
+            first=first,
+            images=_digest(*pair),
+            seeds=self.seeds,
+        )
+
+    def work(self, settings: Settings) -> float:
+        """See `TruthSource.work`; a random cell stands for the one that will be found."""
+        data, space = self.data or settings.data, self.evaluated(settings.space)
+        resolution, images = data.extent()
+        own = Counter(target for _, target in space.edges)
+        kept = sum(min(n, space.keeps() or n) for n in own.values())
+        share = kept / len(space.edges) / len(space.operations)
+        part = 0.5 if self.recipe(space).test == "half" else 1.0
+        each = space.size(resolution).operations / 1e9 * share
+        return self.seeds * self.epochs * part * images * 3 * each
+
+    def recipe(self, space: Space) -> Recipe:
+        """Return how cells of a space are trained."""
+        return Recipe.model_validate({**space.recipe, **self.training, "epochs": self.epochs})
+
+    def evaluated(self, space: Space) -> Space:
+        """Return the space with the sizes at which its cells are trained."""
+        found: Space = _parsed(
+            "network", lambda: registry.parse("spaces", {**registry.dump(space), **self.network})
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Trained(Truth):
+    """Accuracies of the cells that were asked about, and of no others.
+
+    Attributes
+    ----------
+    first
+        How cells are trained, with any cell and seed in it.
+    images
+        Hash of the images.
+    seeds
+        Trainings of each cell.
+    """
+
+    accuracy: dict[str, NDArray[np.float64]]
+    first: Evaluation = field(kw_only=True)
+    images: str = field(kw_only=True)
+    seeds: int = field(kw_only=True)
+
+    @property
+    def reference(self) -> list[str]:
+        """None: a cell has no rank among those that happened to be found."""
+        return []
+
+    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+        """Train the cell, unless that has been done, and return its mean accuracy."""
+        if cell not in self.accuracy:
+            self.accuracy[cell] = np.array(
+                [self._train(cell, seed, said) for seed in range(self.seeds)]
+            )
+        return super().ask(cell, said)
+
+    def _train(self, cell: str, seed: int, said: Callable[[str], None]) -> float:
+        own = self.first
+        evaluation = Evaluation(own.space, own.space.decode(cell), own.data, own.recipe, seed)
+        folder = self._folder(evaluation)
+        folder.mkdir(parents=True, exist_ok=True)
+        with runlock.hold(folder):  # another run may have found the same cell
+            if (kept := _kept(folder)) is not None:
+                return kept
+            _drop_unsound(folder, evaluation)
+            said(f"stand-alone training of the derived cell, seed {seed}")
+            try:
+                with _as_evaluated():
+                    found = evaluate(evaluation, folder, said)
+            except ArithmeticError as error:
+                print(f"stand-alone training diverged: {error}: {cell}", file=sys.stderr)
+                return math.nan
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        return float(found["accuracy"])
+
+    def _folder(self, evaluation: Evaluation) -> Path:
+        """Name what determines a training: where the images lie does not."""
+        content = {k: v for k, v in evaluation.describe().items() if k != "data"} | {
+            "images": self.images, "schema": SCHEMA, "torch": torch.__version__,
+            "device": resolve_device(evaluation.recipe.device).type,
+        }  # fmt: skip
+        name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        return cache_folder() / "standalone" / name
+
+
+def _kept(folder: Path) -> float | None:
+    """Return the accuracy that was found before; None where there is none, or none to believe."""
+    try:
+        value = json.loads((folder / RESULT).read_text(encoding="utf-8"))["accuracy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None
+
+
+def _drop_unsound(folder: Path, evaluation: Evaluation) -> None:
+    """Remove a checkpoint that is damaged, or was written when the images lay elsewhere."""
+    path = folder / CHECKPOINT
+    try:
+        if path.is_file():
+            checkpoint.load(path, evaluation.digest)
+    except checkpoint.CheckpointError:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _as_evaluated() -> Iterator[None]:
+    """Allow what `bench evaluate` allows: on a GPU not all of a network is reproducible."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+
+
+def _any_cell(space: Space) -> tuple[int, ...]:
+    return space.sample(1, torch.Generator().manual_seed(0))[0]
+
+
+def _digest(*parts: Images) -> str:
+    """Hash what networks see of images."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr((part.pixels.shape, part.mean, part.std, part.crop, part.flip)).encode())
+        digest.update(part.pixels.contiguous().numpy().tobytes())
+        digest.update(part.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _hint(recipe: Recipe) -> str:
+    return "" if recipe.test == "half" else " (truth.training.test=half tests on half of them)"
+
+
+def _parsed(what: str, make: Callable[[], Any]) -> Any:
+    """Call ``make``; what pydantic says becomes one line."""
+    from bench.config import first_error
+    from bench.yamlfile import dotted
+
+    try:
+        return make()
+    except ValidationError as error:
+        place, message = first_error(error)
+        raise TruthError(f"{what}.{dotted(place)}: {message}") from None
