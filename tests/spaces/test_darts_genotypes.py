@@ -1,6 +1,8 @@
 """Genotypes: the original notation, published ones, sizes, isomorphism, discretisation."""
 
+import ast
 import itertools
+import re
 
 import pytest
 import torch
@@ -42,6 +44,7 @@ def test_a_published_genotype_is_read_and_written():
     ("name", "millions", "exactly"),
     [
         ("DARTS_V2", 3.3, 3_349_342),  # the original README: 3.349 M
+        ("DARTS_V1", 3.2, 3_169_414),  # its paper's table: 3.3; see the count by hand below
         ("PDARTS", 3.4, None),
         ("PC_DARTS", 3.6, None),
     ],
@@ -60,6 +63,44 @@ def test_networks_have_the_published_number_of_weights(name, millions, exactly):
     inside = [m for n, m in network.named_modules() if ".operations." in n and hasattr(m, "eps")]
     assert norms > 0
     assert space.parameters(cell) == own - outside - sum(2 * m.num_features for m in inside)
+
+
+def counted_by_hand(text, c, layers):
+    """Add up the original construction's weights from the genotype's text; none of our code."""
+    genotype = dict(re.findall(r"(normal|reduce)=(\[[^\]]*\])", text))
+    total, before, last = 27 * 3 * c + 2 * 3 * c, 3 * c, 3 * c  # the stem
+    for layer in range(layers):
+        reduction = layer in (layers // 3, 2 * layers // 3)
+        c *= 2 if reduction else 1
+        total += before * c + 2 * c + last * c + 2 * c  # two 1x1 convolutions with batch norms
+        for operation, source in ast.literal_eval(genotype["reduce" if reduction else "normal"]):
+            strided = reduction and source < 2
+            kernel = {"3x3": 9, "5x5": 25}.get(operation[-3:], 0)
+            total += {
+                "sep": 2 * (kernel * c + c * c + 2 * c),
+                "dil": kernel * c + c * c + 2 * c,
+                "ski": c * c + 2 * c if strided else 0,  # two 1x1 convolutions to half the channels
+            }.get(operation[:3], 0)
+        before, last = last, 4 * c
+    return total + last * 10 + 10
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_weights_are_those_of_a_count_by_hand(name):
+    space = darts(channels=36, layers=20)
+    network = space.standalone(space.decode(name), 3, 10, seed=0)
+    assert network.count() == counted_by_hand(PUBLISHED[name], 36, 20)
+
+
+def test_the_first_order_cell_lacks_a_dilated_convolution_of_the_second_order_one():
+    """V1 is V2 with a skip for its dil_conv_3x3: 18 normal cells, six of each width."""
+    one, two = (
+        sorted(re.findall(r"'(\w+)'", PUBLISHED[name].partition("normal_concat")[0]))
+        for name in ("DARTS_V1", "DARTS_V2")
+    )
+    one.remove("skip_connect")
+    assert sorted([*one, "dil_conv_3x3"]) == two
+    assert 3_349_342 - 6 * sum(9 * c + c * c + 2 * c for c in (36, 72, 144)) == 3_169_414
 
 
 @pytest.mark.parametrize("preset", [None, "s1", "s2", "s3", "s4"])

@@ -105,6 +105,20 @@ def test_found_cells_are_looked_up_and_others_stay_missing(tables: dict[str, Pat
     assert lost["truth"]["cells"] == 3
 
 
+def test_a_search_is_ranked_on_the_cells_that_were_tabulated(tables: dict[str, Path]) -> None:
+    """The same space and seed draw the same cells, whatever the sizes of the networks."""
+    from bench.ranking.measure import measure
+    from bench.setup import initial_state
+
+    space = {"name": "darts", "preset": "s2", "channels": 4, "layers": 3}
+    ranking = {"population": {"size": 3}, "images": 16, "batch": 16, "resamples": 10}
+    setup = build(settings(space, tables["s2"], ranking=ranking), [], seed=0)
+    assert setup.settings.ranking is not None
+    table = measure(setup, initial_state(setup), setup.settings.ranking).table
+    assert setup.truth is not None and list(table["arch"]) == list(setup.truth.accuracy)
+    assert table["truth"].notna().all()
+
+
 def draws() -> Any:
     from bench.streams import generator
 
