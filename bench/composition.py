@@ -73,6 +73,11 @@ class Composition:
         self.variants, self.space = tuple(variants), space
         self._check()
         self.options = self._merged("supernet option", lambda v: v.supernet_options())
+        if self.space.channels % (parts := self.options.get("partial", 1)):
+            raise ContradictionError(
+                f"one in {parts} channels is to be mixed, and space.channels is {space.channels}; "
+                f"take a multiple of {parts}"
+            )
         self.halves: dict[str, Half] = self._merged("images of an update", lambda v: v.halves())
         self.passes = max([1, *(v.passes(space) for v in self.variants)])
         self._refuse_empty_edges()

@@ -177,6 +177,10 @@ class Space(Member):
             numbers, so that edges with the same end enter the same node.
             """
 
+        @property
+        def channels(self) -> int:
+            """C: what an edge's channels are a multiple of."""
+
     weight_free: ClassVar[frozenset[str]]
     """Operations without weights, `none` included."""
     enumerable: ClassVar[bool] = True

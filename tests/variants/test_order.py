@@ -119,6 +119,7 @@ def test_limits_intersect_and_updates_need_every_variant(at):
             ["partial_channels", {"name": "drnas", "preset": "progressive"}],
             "partial_channels and drnas set the same supernet option 'partial'",
         ),
+        ([{"name": "partial_channels", "K": 8}], "one in 8 channels .* space.channels is 4"),
     ],
 )
 def test_contradictions_are_refused_with_a_sentence(variants, says):
