@@ -9,7 +9,7 @@ from bench import registry
 from bench.settings import fields
 
 MEMBERS = [(seam, name) for seam in registry.SEAMS for name in registry.names(seam)]
-REQUIRED = {"root": "somewhere", "path": "t.csv", "column": "cifar10_test_200"}
+REQUIRED = {"root": "somewhere", "path": "t.csv", "column": "cifar10_test_200", "epochs": 1}
 
 
 @pytest.mark.parametrize(("seam", "name"), MEMBERS)
