@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -117,9 +118,11 @@ def test_what_is_missing_leaves_a_page_all_the_same(tmp_path: Path, arms: dict) 
 def test_downloads_hold_the_tables(tmp_path: Path) -> None:
     _, tags = page(bare(tmp_path, {"old": [ok(5)], "new": [ok(1)]}))
     files = {a["download"]: a["href"] for _, a in tags.found if a.get("download")}
-    assert set(files) == {"x-variants.csv", "x-runs.csv", "x-history.csv"}
+    assert set(files) == {"x-variants.csv", "x-runs.csv", "x-history.csv.gz"}
     table = base64.b64decode(str(files["x-runs.csv"]).split(",")[1]).decode()
     assert len(table.splitlines()) == 3 and table.startswith("label,seed,status")
+    packed = base64.b64decode(str(files["x-history.csv.gz"]).split(",")[1])
+    assert gzip.decompress(packed).decode().startswith("label,seed,")
 
 
 def test_the_page_is_the_same_every_time(tmp_path: Path) -> None:
