@@ -196,7 +196,7 @@ MUTATIONS: dict[str, tuple[str, str, str, str]] = {
     "first order: of the training loss": (
         "first_order",
         "first_order",
-        "problem.valid_loss(problem.weights, problem.architecture, valid)",
+        "problem.valid_loss(weights, problem.architecture, valid)",
         "problem.weights['u'].sum() + sum(a.sum() for a in problem.architecture.values())",
     ),
 }  # fmt: skip

@@ -231,11 +231,9 @@ def test_what_cannot_be_is_refused_before_anything_runs(tiny):
     with pytest.raises(ContradictionError, match="drnas widens the supernet"):
         tiny(MIXED, {"name": "drnas", "preset": "progressive"})
     tiny(MIXED, {"name": "drnas", "K": [2, 2], "keep": [2]})
-    for truth in ("analog", {"name": "table", "path": "t.csv"}):
-        with pytest.raises(
-            ValueError, match=r"knows cells of nb201, not of darts; say truth: null"
-        ):
-            tiny(MIXED, truth=truth)
+    # A table's file says whose cells it holds: see tests/truth/test_tabulate_darts.py.
+    with pytest.raises(ValueError, match=r"knows cells of nb201, not of darts; say truth: null"):
+        tiny(MIXED, truth="analog")
 
 
 def test_weight_warmup_leaves_an_edge_without_weights_what_it_has(tiny):
