@@ -1,9 +1,11 @@
 """A real ablation through a real Slurm: arrays, failures, scancel, requeue, preemption, resume."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import warnings
 
@@ -29,6 +31,15 @@ def works():
         return False
 
 
+def free_port():
+    """Return a port that is free together with the next one."""
+    while True:
+        with socket.socket() as one, socket.socket() as two, contextlib.suppress(OSError):
+            one.bind(("", 0))
+            two.bind(("", one.getsockname()[1] + 1))
+            return one.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Use the Slurm that is there, or start one where its packages are installed."""
@@ -46,9 +57,7 @@ def slurm(tmp_path_factory):
         warnings.warn(f"THE SLURM EXECUTOR IS NOT TESTED HERE: {reason}", stacklevel=1)
         pytest.skip(reason)
     place = tmp_path_factory.mktemp("slurm")
-    # Of several test processes (xdist) each has one of its own.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    ports = {"SLURM_TEST_PORT": str(16817 + 10 * (worker + 1))}
+    ports = {"SLURM_TEST_PORT": str(free_port())}  # several may be tested at once
     subprocess.run([SCRIPT, "start", place], check=True, timeout=300, env={**os.environ, **ports})
     os.environ["SLURM_CONF"] = str(place / "slurm.conf")
     yield
