@@ -50,3 +50,8 @@ def test_what_is_referred_to_keeps_its_id(reference):
     text, _ = drawn()
     wanted = set(re.findall(reference, text))
     assert wanted and wanted <= set(re.findall(r' id="([^"]+)"', text))
+
+
+def test_numbered_ids_go_unless_something_refers_to_them():
+    text = '<g id="a_1"/><g id="b_2"/><g id="named"/><use href="#b_2"/>'
+    assert svg._without_idle_ids(text) == text.replace(' id="a_1"', "")
