@@ -1,6 +1,6 @@
 """What running many runs costs: throughput of two processes, overhead per run, listing.
 
-``python -m pytest benchmarks/test_executors.py -s`` on a machine that does nothing else.
+``python -m pytest benchmarks/test_executors.py -s`` on a machine that does nothing else (4 minutes).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.campaign import Campaign
 from bench.config import read_ablation
 from bench.executors.processes import Processes, cores
 from bench.plan import plan
+from benchmarks.ratios import keep
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,18 +47,20 @@ def busy() -> float:
     return os.getloadavg()[0]
 
 
-def test_overhead_per_run(tmp_path: Path) -> None:
+def test_overhead_per_run(benchmark, tmp_path: Path) -> None:
     """Wall time beyond what the runs themselves took, per run, one after the other."""
     before = busy()
     wall, mean = campaign(tmp_path, specs(20), Processes(jobs=1))
     overhead = wall / 20 - mean
-    print(f"\noverhead per run {overhead:.3f} s (run {mean:.2f} s); load before {before:.1f}")
+    benchmark.pedantic(lambda: None, rounds=1)
+    keep(benchmark, "seconds a run beyond its own", overhead)
+    print(f"a run takes {mean:.2f} s; load before {before:.1f}")
     if before < 0.5:
         assert overhead < 0.2
 
 
 @pytest.mark.skipif(cores() < 2, reason="needs two cores")
-def test_two_processes_against_one(tmp_path: Path) -> None:
+def test_two_processes_against_one(benchmark, tmp_path: Path) -> None:
     """Runs per hour with two processes on two cores over those with one, alternating."""
     before, runs, rates = busy(), specs(8, "search.epochs=10"), {1: [], 2: []}
     for attempt in range(2):
@@ -65,9 +68,8 @@ def test_two_processes_against_one(tmp_path: Path) -> None:
             wall, _ = campaign(tmp_path / f"{jobs}-{attempt}", runs, Processes(jobs=jobs))
             rates[jobs].append(len(runs) / wall * 3600)
     one, two = max(rates[1]), max(rates[2])
-    print(
-        f"\nruns per hour: {one:.0f} with 1 process, {two:.0f} with 2: ratio {two / one:.2f} "
-        f"on {cores()} cores; load before {before:.1f}"
-    )
+    benchmark.pedantic(lambda: None, rounds=1)
+    keep(benchmark, "times one process's runs an hour, with two", two / one)
+    print(f"runs an hour: {one:.0f} and {two:.0f} on {cores()} cores; load before {before:.1f}")
     if before < 0.5:
         assert two / one >= 1.8

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from bench import registry
+from benchmarks.ratios import keep
 
 SIZES = [(8, 1, 16, 400, 2.5), (16, 5, 32, 8, 1.0)]
 """C, N, resolution, cells, least ratio by PyTorch alone."""
@@ -62,10 +63,8 @@ def test_cells_per_second(benchmark, channels, stage, resolution, count, least, 
     )
     ratio = statistics.median(times["naive"]) / statistics.median(times["fast"])
     rate = 1 / statistics.median(times["fast"])
-    benchmark.extra_info["times the naive cells per second"] = round(ratio, 2)
-    print(
-        f"\nC={channels} N={stage} {resolution}x{resolution} {form}: {ratio:.2f} times, {rate:.1f} cells/s"
-    )
+    keep(benchmark, "times the naive cells per second", ratio)
+    print(f"{rate:.1f} cells a second")
     assert ratio >= (least * KERNEL if supernet.compiled else least)
 
 
@@ -92,7 +91,7 @@ def peak_of(call) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
-def test_peak_memory_does_not_grow_with_the_cells():
+def test_peak_memory_does_not_grow_with_the_cells(benchmark):
     torch.set_num_threads(1)
     space = registry.parse("spaces", {"name": "nb201", "channels": 8, "cells": 1})
     supernet = space.supernet(3, 10, seed=0)
@@ -106,5 +105,7 @@ def test_peak_memory_does_not_grow_with_the_cells():
 
     run(50)
     small, large = peak_of(lambda: run(50)), peak_of(lambda: run(400))
-    print(f"\npeak above the start: {small / 1e6:.0f} MB for 50 cells, {large / 1e6:.0f} for 400")
+    benchmark.pedantic(lambda: None, rounds=1)
+    keep(benchmark, "MB above the start for 50 cells", small / 1e6)
+    keep(benchmark, "MB above the start for 400 cells", large / 1e6)
     assert large < 1.5 * small + 50e6

@@ -8,10 +8,10 @@ high-water mark of a process of its own above what it held before.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,11 +141,16 @@ def high_water(form, *size):
     net, alpha, batch = case(form, *size)
     pair = textbook_pair if form == "textbook" else fast_pair
     pair(net, alpha, [(x[:2], y[:2]) for x, y in batch])  # loads and makes what any size needs
-    with open("/proc/self/statm") as file:
-        before = int(file.read().split()[1]) * resource.getpagesize()
+    before = kilobytes("VmRSS")
     for _ in range(2):
         pair(net, alpha, batch)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+    print((kilobytes("VmHWM") - before) * 1024)
+
+
+def kilobytes(field):
+    """Read a field of this process's status; `getrusage` would give its parent's peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def measured(form, *size):

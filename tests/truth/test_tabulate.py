@@ -162,3 +162,16 @@ def test_the_command(tmp_path: Path) -> None:
     assert told.exit_code == 0 and "digits_valid_2" in told.stdout
     with pytest.raises(ConfigError, match=r"--set training\.epochs=x"):
         tabulate.read_recipe(tmp_path / "tiny.yaml", ["training.epochs=x"])
+
+
+def test_what_is_done_of_a_seed_is_a_fair_sample_of_its_cells() -> None:
+    """So that a table cut short still tells how far two seeds agree."""
+    asked = tabulate.read_recipe(Path("ablations/truth/digits.yaml"), ["seeds=2"])
+    trials = asked.trials()
+    cells_in_order = [cell for cell, seed in trials if seed == 0]
+    turns = sorted(trials, key=tabulate._turn)
+    assert [seed for _, seed in turns] == sorted(seed for _, seed in trials)
+    place = {cell: at for at, cell in enumerate(cells_in_order)}
+    for start in (0, len(place)):
+        first = [place[cell] / len(place) for cell, _ in turns[start : start + 600]]
+        assert abs(sum(first) / 600 - 0.5) < 4 * 0.289 / 600**0.5
