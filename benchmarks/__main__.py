@@ -35,6 +35,11 @@ def main(arguments: list[str]) -> int:
 
         growth.main(only_draw="--draw" in arguments)
         return 0
+    if arguments[:1] == ["shares"]:
+        from benchmarks import shares
+
+        shares.main(arguments[1:])
+        return 0
     if arguments[:1] == ["--only-print"]:
         print(table(json.loads(Path(arguments[1]).read_text())))
         return 0

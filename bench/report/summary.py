@@ -188,7 +188,10 @@ class Summary:
             first = next(iter(rankings.values()))
             if all(frame["arch"].equals(first["arch"]) for frame in rankings.values()):
                 scores = np.stack([sign * frame[column].to_numpy() for frame in rankings.values()])
-                nested = tau_interval(scores, first["truth"], resamples=TAU_RESAMPLES, seed=0)
+                nested = tau_interval(
+                    scores, first["truth"], resamples=TAU_RESAMPLES, seed=0,
+                    weights=first.get("weight"), strata=first.get("stratum"),
+                )  # fmt: skip
                 return Interval(float(sample.mean()), nested.low, nested.high)
         estimate = iqm(sample)
         if len(sample) == 1:  # resampling one run would give an interval without width

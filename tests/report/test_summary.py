@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from bench import store
+from bench.ranking.correlation import tau_b
 from bench.report.summary import Summary
 from tests.report.builders import failed, folder, ok
 
@@ -165,6 +168,26 @@ def test_without_rankings_tau_is_bootstrapped_over_seeds(tmp_path: Path) -> None
     arms = {"old": [ok(5, tau=t) for t in (0.1, 0.2, 0.3)], "new": [ok(1)] * 3}
     row = Summary.read(folder(tmp_path / "x", arms, rankings=False)).variants.iloc[0]
     assert row["tau"] == pytest.approx(0.2) and 0.1 <= row["tau_low"] < 0.2 < row["tau_high"] <= 0.3
+
+
+def test_the_interval_of_a_stratified_ranking_is_weighted_like_its_tau(tmp_path: Path) -> None:
+    """The rare half is in order and drawn as often as the common one, which is in reverse."""
+    truth = np.arange(80.0)
+    weight, stratum = np.repeat([99.0, 1.0], 40), np.repeat([0, 1], 40)
+    scores = np.where(truth < 40, 39 - truth, truth)
+    tau = tau_b(scores, truth, weight)
+    assert tau < -0.9 and tau_b(scores, truth) > 0.4
+    root = folder(tmp_path / "x", {"old": [ok(5, tau=tau)] * 2, "new": [ok(1)] * 2})
+    for seed in range(2):
+        frame = pd.DataFrame(
+            {"arch": [f"cell {i}" for i in range(80)], "accuracy": scores, "loss": -scores,
+             "truth": truth, "parameters": truth, "weight": weight, "stratum": stratum}
+        )  # fmt: skip
+        frame.to_parquet(root / f"old-seed{seed}-{'0' * 16}" / store.RANKING)
+    row = Summary.read(root).variants.set_index("label").loc["old"]
+    assert row["tau"] == pytest.approx(tau)
+    assert row["tau_low"] == pytest.approx(tau, abs=0.05)
+    assert row["tau_high"] == pytest.approx(tau, abs=0.05)
 
 
 def test_history_and_alphas_are_long_and_finite(tmp_path: Path) -> None:
