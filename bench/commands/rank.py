@@ -75,7 +75,10 @@ def _many(runs: list[Path], protocol: Path, output: Path | None, as_json: bool) 
 
 
 def sensitivity(table: pd.DataFrame, protocol: Path) -> str:
-    """Return a Markdown table: mean τ over seeds by variant and protocol, with the range."""
+    """Return a Markdown table: τ by variant and protocol.
+
+    The mean over seeds with their range; of one seed its bootstrap interval over cells.
+    """
     from bench.ranking.sweep import read_protocols
 
     varied = list(read_protocols(protocol, _default())[0][0])
@@ -85,13 +88,20 @@ def sensitivity(table: pd.DataFrame, protocol: Path) -> str:
     ]
     for key, rows in table.groupby(["label", *varied], sort=False):
         cells = [str(part) for part in (key if isinstance(key, tuple) else (key,))]
-        numbers = [
-            f"{rows[name].mean():.3f} ({rows[name].min():.3f} to {rows[name].max():.3f})"
-            for name in ("tau", "tau_loss")
-        ]
+        numbers = []
+        for name in ("tau", "tau_loss"):
+            spread = (
+                f"({rows[name].min():.3f} to {rows[name].max():.3f})"
+                if len(rows) > 1
+                else f"[{rows[f'{name}_low'].iloc[0]:.3f}, {rows[f'{name}_high'].iloc[0]:.3f}]"
+            )
+            numbers.append(f"{rows[name].mean():.3f} {spread}")
         end = [str(len(rows)), *numbers, f"{rows['tau_parameters'].mean():.3f}"]
         lines.append("| " + " | ".join([*cells, *end]) + " |")
-    return "\n".join(lines)
+    said = (
+        "(least to greatest) over seeds; [95 % bootstrap interval over cells] where there is one."
+    )
+    return "\n".join([*lines, "", said])
 
 
 def _one(

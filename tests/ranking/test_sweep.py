@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench import store
+from bench.commands.rank import sensitivity
 from bench.config import read_ablation
 from bench.execute import execute
 from bench.plan import plan
@@ -16,6 +18,7 @@ from bench.ranking.sweep import read_protocols, sweep
 from bench.yamlfile import ConfigError
 
 ROOT = Path(__file__).parents[2]
+SENSITIVITY = ROOT / "ablations" / "protocols" / "sensitivity.yaml"
 
 
 def write(tmp_path, text):
@@ -90,3 +93,14 @@ def test_the_command_shows_the_panel_and_names_another_protocol(finished):
     assert not numbers["same_protocol_as_run"] and numbers["protocol"] != digest
     wrong = call("--set", "batch_norm=recal")
     assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1
+
+
+def test_a_sweep_shows_one_seed_s_interval_and_several_seeds_range():
+    one = {"label": "darts", "seed": 0, "tau": 0.2, "tau_low": 0.1, "tau_high": 0.3,
+           "tau_loss": 0.4, "tau_loss_low": 0.35, "tau_loss_high": 0.45,
+           "tau_parameters": 0.6}  # fmt: skip
+    one |= read_protocols(SENSITIVITY, Protocol())[0][0]
+    text = sensitivity(pd.DataFrame([one]), SENSITIVITY)
+    assert "0.200 [0.100, 0.300]" in text and "0.400 [0.350, 0.450]" in text
+    two = sensitivity(pd.DataFrame([one, one | {"seed": 1, "tau": 0.4}]), SENSITIVITY)
+    assert "0.300 (0.200 to 0.400)" in two and "[0.1" not in two
