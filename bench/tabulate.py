@@ -9,7 +9,7 @@ import json
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -161,12 +161,14 @@ def tabulate(
         journal = Journal(folder, recipe)
         todo = sorted((trial for trial in trials if trial not in journal.rows), key=_turn)
         try:
-            for trial, outcome in _outcomes(recipe, todo, jobs):
-                if isinstance(outcome, str):
-                    failed[trial] = outcome
-                else:
-                    journal.add(outcome)
-                said(sum(t in journal.rows for t in trials), len(trials))
+            # Closed at once when interrupted: what waits would be trained all the same otherwise.
+            with contextlib.closing(_outcomes(recipe, todo, jobs)) as outcomes:
+                for trial, outcome in outcomes:
+                    if isinstance(outcome, str):
+                        failed[trial] = outcome
+                    else:
+                        journal.add(outcome)
+                    said(sum(t in journal.rows for t in trials), len(trials))
         finally:
             done = [journal.rows[trial] for trial in trials if trial in journal.rows]
             if done:
@@ -203,7 +205,7 @@ def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
 
 def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
-) -> Iterator[tuple[Trial, dict[str, Any] | str]]:
+) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
     from bench.executors.processes import serve
 
@@ -224,7 +226,7 @@ def _outcomes(
                     future.result() if error is None else f"{type(error).__name__}: {error}",
                 )
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # trials under way end whole
             raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,18 @@ def test_what_is_done_of_a_seed_is_a_fair_sample_of_its_cells() -> None:
     for start in (0, len(place)):
         first = [place[cell] / len(place) for cell, _ in turns[start : start + 600]]
         assert abs(sum(first) / 600 - 0.5) < 4 * 0.289 / 600**0.5
+
+
+def test_an_interruption_leaves_nothing_running(
+    recipe: tabulate.Tabulation, tmp_path: Path
+) -> None:
+    many = recipe.model_copy(update={"seeds": 200})
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tabulate.tabulate(many, tmp_path / "t.parquet", 2, interrupt)
+    left = [p for p in multiprocessing.active_children() if "resource" not in p.name]
+    assert not left
+    assert len(rows(tmp_path / "t.trials" / "trials.jsonl")) == 1
