@@ -7,8 +7,10 @@ import hashlib
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -236,8 +238,16 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone; a pool's worker would wait for work for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def prepare(recipe: Tabulation) -> None:

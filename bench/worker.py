@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -12,6 +14,18 @@ from bench import store
 
 EXIT = {"ok": 0, "interrupted": 130, "disk_full": 75}
 """Status → exit code; 1 for runs that ended otherwise and have a result that says how."""
+
+
+def orphaned() -> Callable[[], bool]:
+    """Return a function that says whether who asked for this process is gone.
+
+    A process of the server's is the server's child, and the server lives on with it: what counts is
+    who asked the server.
+    """
+    if asked := multiprocessing.parent_process():
+        return lambda: not asked.is_alive()
+    parent = os.getppid()
+    return lambda: os.getppid() != parent
 
 
 class StopFlag:
@@ -22,7 +36,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.set = self.interrupted = False
-        self.parent = os.getppid()
+        self.orphaned = orphaned()
         for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._handle)
@@ -34,7 +48,7 @@ class StopFlag:
         self.interrupted |= number == signal.SIGINT
 
     def __call__(self) -> bool:
-        return self.set or os.getppid() != self.parent
+        return self.set or self.orphaned()
 
 
 def work(folder: str, environment: dict[str, str] | None = None) -> None:

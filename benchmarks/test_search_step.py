@@ -167,7 +167,6 @@ def test_peak_memory_of_a_step(benchmark, channels, cells, resolution, form):
     size = (channels, cells, resolution)
     case(form, *size)  # compiles, or skips
     naive, own = measured("textbook", *size), measured(form, *size)
-    benchmark.pedantic(lambda: None, rounds=1)
     keep(benchmark, "of the textbook's peak memory", own / naive)
     keep(benchmark, "MB at its peak", own / 1e6)
     if form == "compiled":

@@ -320,3 +320,17 @@ def test_ctrl_c_twice_ends_at_once(tmp_path, executor):
     assert "resume with" in err
     until(lambda: not alive(store.read_progress(folder)["pid"]), seconds=10)
     assert store.read_result(folder) is None and (folder / store.CHECKPOINT).exists()
+
+
+def test_runs_stop_when_only_the_command_is_killed(tmp_path):
+    """They are the server's children, and it outlives the command."""
+    command = bench("run", FILE, "-p", "smoke", "--seeds", 1, "--only", "darts", "-o", tmp_path,
+                    "--jobs", 1, "--set", "search.epochs=100000")  # fmt: skip
+    (folder,) = (tmp_path / run.folder for run in specs("search.epochs=100000"))
+    until(lambda: epoch(folder) > 0, seconds=120)
+    worker = json.loads((folder / store.PROGRESS).read_text())["pid"]
+    command.kill()
+    command.wait()
+    until(lambda: not os.path.exists(f"/proc/{worker}"), seconds=60)
+    assert store.read_result(folder) is None
+    assert checkpoint.load(folder / store.CHECKPOINT)["epoch"] > 0

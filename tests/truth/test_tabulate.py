@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +195,34 @@ def test_an_interruption_leaves_nothing_running(
     left = [p for p in multiprocessing.active_children() if "resource" not in p.name]
     assert not left
     assert len(rows(tmp_path / "t.trials" / "trials.jsonl")) == 1
+
+
+def descendants(pid: int) -> list[int]:
+    """List the processes that a process started, and those that they started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(") ")[2].split()[1] == str(pid):
+                child = int(stat.parent.name)
+                found += [child, *descendants(child)]
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_workers_end_when_the_command_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(RECIPE.replace("seeds: 2", "seeds: 1000"))
+    table = tmp_path / "t.parquet"
+    words = ["truth", "tabulate", str(tmp_path / "tiny.yaml"), "-o", str(table), "--jobs", "2"]
+    command = subprocess.Popen([sys.executable, "-m", "bench", *words], stderr=subprocess.DEVNULL)
+    journal = table.with_suffix(".trials") / "trials.jsonl"
+    deadline = time.time() + 120
+    while not (journal.exists() and journal.read_text().count("\n") > 2):
+        assert command.poll() is None and time.time() < deadline
+        time.sleep(0.1)
+    started = descendants(command.pid)
+    assert len(started) >= 4  # a server, two workers, multiprocessing's tracker
+    command.kill()
+    command.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in started):
+        assert time.time() < deadline, "processes are left"
+        time.sleep(0.1)
