@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from bench import registry
-from bench.config import LABEL, Ablation
+from bench.config import Ablation
+from bench.names import LABEL, MAX_SEED
 from bench.settings import Settings
 from bench.variants import Variant, overrides
 
@@ -33,9 +34,9 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    ablation: str
+    ablation: str = Field(pattern=rf"^{LABEL.pattern}$")
     label: str = Field(pattern=rf"^{LABEL.pattern}$")
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
     variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
     settings: Settings
     code: int = SCHEMA
