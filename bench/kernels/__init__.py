@@ -18,9 +18,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import files, ownership, runlock
+from bench import files, ownership
 from bench.data._cache import cache_folder
 from bench.files import UnfitFileError
+from bench.runs import lock as runlock
 
 FLAGS = (
     "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",

@@ -7,10 +7,10 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from bench import store
 from bench.cli import application
 from bench.executors import Job
 from bench.executors.slurm import JOB, Slurm, _last_job
+from bench.runs import store
 from tests.executors.common import specs
 
 pytest.importorskip("submitit", reason="NO SUBMITIT: no job script was written")
