@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.ablation.criteria import Criterion, Explanation
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
 from bench.contracts import registry
+from bench.contracts.variant import Variant
 from bench.metrics import METRICS
 from bench.names import LABEL, MAX_SEED
 from bench.search.composition import Composition
 from bench.search.settings import Settings
-from bench.variants import Variant
 
 MAX_SEEDS = 1000
 MAX_CELLS = 256

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.executors import Job
+from bench.contracts.executor import Job
 from bench.executors.slurm import JOB, Slurm, _last_job
 from bench.runs import store
 from tests.executors.common import specs
