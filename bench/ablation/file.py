@@ -22,6 +22,7 @@ from bench.search.settings import Settings
 
 MAX_SEEDS = 1000
 MAX_CELLS = 256
+MAX_VARIANTS = 512
 
 
 class Contrast(BaseModel):
@@ -50,7 +51,7 @@ class AblationFile(BaseModel):
     contrast: Contrast
     explanation: Explanation | None = None
     space: Any = "nb201"
-    variants: dict[str, dict[str, Any] | None] = {}
+    variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
     grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
 
     @field_validator("grid")
@@ -103,24 +104,33 @@ class Layer:
             if not isinstance(inside, dict):
                 raise ConfigError(f"{where[at]}: {dotted(at)}: {key} is not a mapping")
             target = inside
-        self.origin[at] = where[at]
+        self._merge(target, at, value, where, where[at])
+
+    def _merge(
+        self, target: Any, at: KeyPath, value: Any, where: dict[KeyPath, str], otherwise: str
+    ) -> None:
+        """Merge into ``target``; what has no place of its own was said where ``otherwise`` says."""
+        here = self.origin[at] = where.get(at, otherwise)
         old = target.get(at[-1])
         old = {"name": old} if isinstance(old, str) and isinstance(value, dict) else old
         value = {"name": value} if isinstance(value, str) and isinstance(old, dict) else value
         if isinstance(value, dict) and isinstance(old, dict):
-            if "name" in value and "name" in old and value["name"] != old["name"]:
-                target[at[-1]] = {}
-            else:
-                target[at[-1]] = dict(old)
+            another = "name" in value and "name" in old and value["name"] != old["name"]
+            inside = target[at[-1]] = {} if another else dict(old)
             for key, inner in value.items():
-                self.put(
-                    (*at, key),
-                    inner,
-                    where if (*at, key) in where else {**where, (*at, key): where[at]},
-                )
+                self._merge(inside, (*at, key), inner, where, here)
         else:
             target[at[-1]] = value
-            self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
+            self._note(at, value, where)
+
+    def _note(self, at: KeyPath, value: Any, where: dict[KeyPath, str]) -> None:
+        """Keep where everything inside a value was said."""
+        if at in where:
+            self.origin[at] = where[at]
+        if isinstance(value, dict | list):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, inner in inside:
+                self._note((*at, key), inner, where)
 
     def copy(self) -> Layer:
         """Return a deep enough copy to merge into."""
@@ -287,9 +297,7 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
                 interventions[key] = _intervention(document, (*at, key), value)
             elif key in Settings.model_fields:
                 where = {
-                    path[len(at) :]: document.where(path)
-                    for path in document.lines
-                    if path[: len(at) + 1] == (*at, key)
+                    path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
                 layer.put((key,), value, where)
             else:
