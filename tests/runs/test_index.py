@@ -1,6 +1,7 @@
 """The index: read without parsing what has not changed, and always what the folders say."""
 
 import time
+from pathlib import Path
 
 import pandas as pd
 
