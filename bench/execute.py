@@ -19,7 +19,7 @@ import torch
 
 import bench
 from bench import checkpoint, runlock, store
-from bench.plan import RunSpec, work
+from bench.plan import RunSpec, refuse_changed, work
 from bench.search import DivergedError, Interrupted, search
 from bench.setup import Setup, build, initial_state
 from bench.spaces import Architecture
@@ -62,6 +62,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             report = _reporter(folder, started)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
+            refuse_changed(spec, setup.contents)
             state, earlier = resume(spec, folder, setup)
 
             def after_epoch(state: SearchState) -> None:
@@ -112,6 +113,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "label": spec.label,
         "seed": spec.seed,
         "digest": spec.digest,
+        "contents": spec.contents,
         **outcome,
         "seconds": time.time() - started,
         "work": work(spec),

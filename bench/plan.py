@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from bench import registry
+from bench import identity, registry
 from bench.config import LABEL, Ablation
 from bench.settings import Settings
 from bench.variants import Variant, overrides
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the code's results: raised when the same settings would give other numbers than before."""
 
 
@@ -38,14 +36,22 @@ class RunSpec(BaseModel):
     seed: int = Field(ge=0)
     variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
     settings: Settings
+    contents: dict[str, str] = Field(
+        {}, description="hashes of what the settings name: images, truth, cells of a file"
+    )
     code: int = SCHEMA
 
     @property
     def digest(self) -> str:
-        """The identity: a hash of settings, variants, seed and code schema (not of the names)."""
-        content = self.model_dump(mode="json", exclude={"ablation", "label"})
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """The identity: a hash of settings, contents, variants, seed and code schema.
+
+        Neither names nor places count: what lies at a place is in the contents.
+        """
+        content = {
+            name: identity.described(getattr(self, name))
+            for name in ("seed", "variants", "settings", "contents", "code")
+        }
+        return identity.digest(content)[:16]
 
     @property
     def folder(self) -> str:
@@ -53,17 +59,26 @@ class RunSpec(BaseModel):
         return f"{self.label}-seed{self.seed}-{self.digest}"
 
 
-def plan(ablation: Ablation, only: Iterable[str] = ()) -> list[RunSpec]:
+def plan(
+    ablation: Ablation, only: Iterable[str] = (), contents: Contents | None = None
+) -> list[RunSpec]:
     """Return every run, seeds outermost, so that an early look has all variants.
 
     Parameters
     ----------
     only
         Labels to keep; empty: all.
+    contents
+        What has been hashed so far; None: nothing, and what is not there is an error.
+
+    Raises
+    ------
+    ValueError
+        When what a run needs is not there: `DataError`, `TruthError`.
     """
     from bench.setup import resolve_device
 
-    wanted, runs = set(only), []
+    wanted, runs, hashes = set(only), [], contents or Contents()
     for seed in ablation.seeds:
         for arm in ablation.arms:
             if wanted and arm.label not in wanted:
@@ -73,10 +88,78 @@ def plan(ablation: Ablation, only: Iterable[str] = ()) -> list[RunSpec]:
             runs.append(
                 RunSpec(
                     ablation=ablation.name, label=arm.label, seed=seed,
-                    variants=arm.interventions, settings=settings,
+                    variants=arm.interventions, settings=settings, contents=hashes.of(settings),
                 )
             )  # fmt: skip
     return runs
+
+
+class Contents:
+    """Hashes of what settings name, each taken once: runs share their images and truth.
+
+    Parameters
+    ----------
+    absent
+        Called with a line for images or truth that are not there; the identity of their runs is
+        one that no run has. None: they are an error.
+    """
+
+    def __init__(self, absent: Callable[[str], None] | None = None) -> None:
+        self.absent, self.known = absent, dict[Any, str]()
+
+    def lenient(self) -> Contents:
+        """Return the same, known hashes included, that lets pass what is not there."""
+        copy = Contents(absent=lambda text: None)
+        copy.known.update(self.known)
+        return copy
+
+    def of(self, settings: Settings) -> dict[str, str]:
+        """Return the hash of everything that these settings name, by what it is."""
+        data, truth, space = settings.data, settings.truth, settings.space
+        found = {"data": self._once(data, data.content)}
+        if truth is not None:
+            found["truth"] = self._once((truth, space, data), lambda: truth.content(space, data))
+        if settings.ranking is not None and settings.ranks:
+            population = settings.ranking.population
+            found["population"] = self._once(population, population.content)
+        return {name: value for name, value in found.items() if value}
+
+    def _once(self, key: Any, find: Callable[[], str]) -> str:
+        if key not in self.known:
+            try:
+                self.known[key] = find()
+            except ValueError as error:
+                if self.absent is None:
+                    raise
+                self.absent(str(error))
+                self.known[key] = "absent"
+        return self.known[key]
+
+
+def refuse_changed(spec: RunSpec, found: Mapping[str, str]) -> None:
+    """Refuse contents that are others than those that the run was planned with.
+
+    Parameters
+    ----------
+    found
+        Hashes of what is there now, by what it is; what is not in it is not compared.
+
+    Raises
+    ------
+    ValueError
+        One line that names what is another.
+    """
+    for name in sorted(found.keys() & spec.contents.keys()):
+        if found[name] != spec.contents[name]:
+            raise ValueError(
+                f"{spec.folder}: {name}: {_NAMED[name]} changed since this run was planned; put "
+                "back what was there, or plan it anew with `python -m bench run`"
+            )
+
+
+_NAMED = {
+    "data": "the images", "truth": "the table", "population": "the list of cells"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

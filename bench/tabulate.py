@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -26,9 +27,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __version__, runlock
 from bench.config import Layer, assignment, first_error, named
-from bench.data import DataError, Images
+from bench.data import Images, NoTestImagesError
 from bench.data._batches import plain_batches
 from bench.evaluation import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
+from bench.identity import described, digest
 from bench.ranking.population import Population
 from bench.settings import DataField, SpaceField, TruthField
 from bench.truth import TruthError, _long
@@ -56,8 +58,16 @@ class Tabulation(BaseModel):
     @property
     def digest(self) -> str:
         """A hash of what determines a trial's numbers: more cells or seeds leave it as it is."""
-        content = self.model_dump(mode="json", include={"space", "data", "training"})
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        content = {name: described(getattr(self, name)) for name in ("space", "data", "training")}
+        return digest({**content, "contents": self.contents})
+
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of the images; none for test images where there are none."""
+        found = {"train": self.data.content(train=True)}
+        with contextlib.suppress(NoTestImagesError):
+            found["test"] = self.data.content(train=False)
+        return found
 
     def trials(self) -> list[Trial]:
         """List all trials, seed by seed, so that every seed is whole as early as it can be."""
@@ -254,7 +264,7 @@ def prepare(recipe: Tabulation) -> None:
     """Read the images for `train`: both halves of the training images, and test images if any."""
     halves = recipe.data.halves()
     images = {"train": halves.train, "valid": halves.valid}
-    with contextlib.suppress(DataError):  # digits has none: there is no test accuracy then
+    with contextlib.suppress(NoTestImagesError):  # digits has none: there is no test accuracy then
         images["test"] = recipe.data.load(train=False)
     _worker.update(recipe=recipe, images=images)
 

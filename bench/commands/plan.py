@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -45,11 +46,11 @@ def plan_command(
 
     from bench import store
     from bench.executors.processes import cores
-    from bench.plan import cost, default_output, plan, readings
+    from bench.plan import Contents, cost, default_output, plan, readings
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
-    specs = plan(ablation, only or ())
+    specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
     measured: dict[str, list[float]] = {}
     for result in store.results(root):
@@ -95,6 +96,10 @@ def plan_command(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "
         f"(estimated from {basis}); output {root}"
     )
+
+
+def _absent(text: str) -> None:
+    print(f"warning: {text}; its runs are shown as new", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from bench.campaign import Campaign
     from bench.config import Ablation
+    from bench.plan import Contents
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -88,14 +89,15 @@ def run(
     from bench import store
     from bench.campaign import Campaign
     from bench.executors._options import make
-    from bench.plan import default_output, plan
+    from bench.plan import Contents, default_output, plan
     from bench.progress import Watch
     from bench.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
     chosen = make(executor, jobs, sets or [])
-    specs = plan(ablation, only or ())
+    hashes = Contents()
+    specs = plan(ablation, only or (), hashes)
     for spec in {spec.settings.data: spec for spec in specs}.values():
         spec.settings.data.load()  # missing images or truth are said before anything starts
     for settings in {
@@ -108,7 +110,8 @@ def run(
         copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
         print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
     try:
-        write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
+        # First, so that `status` knows what is to come.
+        write_manifest(ablation, campaign, root, hashes.lenient())
         with Watch(campaign) as watch:
             campaign.run(chosen, watch, force=force)
         if not (campaign.full or campaign.interrupted):
@@ -151,13 +154,13 @@ def command() -> str:
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
 
 
-def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
+def write_manifest(ablation: Ablation, campaign: Campaign, root: Path, contents: Contents) -> None:
     """Keep what was asked beside the runs, so that a report needs the folder alone."""
     from bench import registry, store
     from bench.plan import plan
 
     # With --only or fewer seeds, what was run before of the same plan stays on the page.
-    everything = [spec.folder for spec in plan(ablation)]
+    everything = [spec.folder for spec in plan(ablation, (), contents)]
     kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
     store.write_json(
         root / "ablation.json",
@@ -174,6 +177,7 @@ def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
                     "label": arm.label,
                     "variants": [registry.dump(variant) for variant in arm.interventions],
                     "settings": arm.settings.model_dump(mode="json"),
+                    "contents": contents.of(arm.settings),
                 }
                 for arm in ablation.arms
             ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench.identity import described
 from bench.ranking.correlation import Panel, panel, tau_b
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
@@ -128,7 +129,8 @@ def measure(setup: Setup, state: SearchState, protocol: Protocol) -> Ranking:
     digest = protocol.digest(
         truth=truth.sha256,
         column=f"{truth.dataset}_{truth.split}_{truth.budget}",
-        data=setup.settings.data.model_dump(mode="json", exclude={"root"}),
+        data=described(setup.settings.data),
+        images=setup.data.train.content,
         space=space.name,
     )
     return Ranking(table, panels[0], panels[1], protocol, digest)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.identity import Place, file_digest
 from bench.spaces import Architecture, Space
 from bench.streams import generator
 
@@ -52,7 +53,7 @@ class Population(BaseModel):
     size: int | None = Field(300, ge=2, description="draw so many at random; null: take them all")
     seed: int = Field(0, description="of the draw; the same for all runs")
     disconnected: bool = Field(True, description="keep cells whose output never sees the input")
-    file: str | None = Field(None, description="for kind: list, a text file with a cell per line")
+    file: Place | None = Field(None, description="for kind: list, a text file with a cell per line")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -64,6 +65,21 @@ class Population(BaseModel):
     def by_truth(self) -> bool:
         """Whether the draw looks at true accuracies."""
         return self.kind in ("stratified", "top")
+
+    def content(self) -> str:
+        """Hash the file of ``kind: list``; empty for the other kinds, whose fields say everything.
+
+        Raises
+        ------
+        ValueError
+            When it cannot be read.
+        """
+        if self.file is None:
+            return ""
+        try:
+            return file_digest(self.file)
+        except OSError as error:
+            raise ValueError(f"{self.file}: cannot be read ({error.strerror})") from None
 
     def drawable(self, space: Space) -> str:
         """Say why the population cannot be had of a space; empty where it can."""
@@ -152,7 +168,7 @@ class Population(BaseModel):
 
     def _listed(self, space: Space) -> list[Architecture]:
         """Read the cells of a file, one per line; blank lines and ``#`` comments are left out."""
-        path = Path(self.file or "")
+        path = self.file or Path()
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -116,6 +116,16 @@ class TruthSource(Member):
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
 
+    def content(self, space: Space, data: DataSource) -> str:
+        """Return the hash that ``of(space, data)`` will have as ``sha256``, for less if possible.
+
+        Raises
+        ------
+        TruthError
+            When what it rests on is not there.
+        """
+        return self.of(space, data).sha256
+
     def work(self, settings: Settings) -> float:
         """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
         return 0.0

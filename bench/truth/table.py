@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
+from bench.data import DataSource
+from bench.identity import Place
+from bench.spaces import Space
 from bench.truth import Truth, TruthError, TruthSource
 from bench.truth._columns import Measurement, Split, parse_column
 from bench.truth._long import accuracies, is_long, metadata, read
@@ -30,7 +32,7 @@ class Table(TruthSource):
 
     space: ClassVar[str | None] = None
 
-    path: Path
+    path: Place
     """The file; relative paths are taken from the working directory."""
     column: str | None = None
     """For example ``cifar10_test_200``."""
@@ -43,6 +45,10 @@ class Table(TruthSource):
     def origin(self) -> str:
         """The file."""
         return str(self.path)
+
+    def content(self, space: Space, data: DataSource) -> str:
+        """See `TruthSource.content`; the file is hashed, not read as a table."""
+        return hashlib.sha256(read_bytes(self.path, LARGEST)).hexdigest()
 
     def load(self) -> Truth:
         """See `TruthSource.load`."""
