@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 
@@ -36,13 +37,19 @@ Place = Annotated[Path, AfterValidator(_at_home), INCIDENTAL]
 """A path, ``~`` expanded; no part of an identity."""
 
 
+def _incidental(field: FieldInfo) -> bool:
+    """Say whether a field is marked, itself or as `Place | None`."""
+    inside = [getattr(part, "__metadata__", ()) for part in get_args(field.annotation)]
+    return any(INCIDENTAL in marks for marks in (field.metadata, *inside))
+
+
 def described(value: Any) -> Any:
     """Return plain content of settings as it counts for an identity: nothing incidental in it."""
     if isinstance(value, BaseModel):
         fields = {
             name: described(getattr(value, name))
             for name, field in type(value).model_fields.items()
-            if INCIDENTAL not in field.metadata
+            if not _incidental(field)
         }
         # A member is its name and its fields.
         return {"name": name, **fields} if (name := getattr(value, "name", "")) else fields
