@@ -16,6 +16,7 @@ import pandas as pd
 from bench import store
 from bench.ranking.correlation import tau_interval
 from bench.registry import did_you_mean
+from bench.report.alike import unlike, without, without_mixed
 from bench.report.metrics import COLLAPSE, METRICS
 from bench.report.verdict import Verdict, compare, decide, values
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
@@ -44,6 +45,9 @@ class Summary:
         error, every plain number of the result, ``collapsed`` (1 or 0) and ``cost_seconds``.
     foreign
         Run folders here that belong to other settings and are left out.
+    mixed
+        A sentence for every variant whose runs were not made or judged alike: the numbers
+        concerned are missing in ``runs``.
     """
 
     root: Path
@@ -51,6 +55,7 @@ class Summary:
     results: dict[str, dict[str, Any]]
     runs: pd.DataFrame
     foreign: int = 0
+    mixed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, root: Path) -> Summary:
@@ -70,6 +75,7 @@ class Summary:
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
             rows.append(_row(folder, result, root / folder))
         runs = pd.DataFrame(rows, columns=_columns(rows))
+        runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
         name, known = manifest["contrast"]["metric"], [*METRICS, *numeric(runs)]
         if name not in known:
@@ -77,7 +83,7 @@ class Summary:
             raise ValueError(
                 f"{where}: no column {name!r} in the results; {did_you_mean(name, known)}"
             )
-        return cls(root, manifest, results, runs, foreign)
+        return cls(root, manifest, results, runs, foreign, notes)
 
     @property
     def any_ok(self) -> bool:
@@ -96,7 +102,17 @@ class Summary:
     @cached_property
     def verdict(self) -> Verdict:
         """The answer in parts."""
-        return decide(self.runs, self.manifest["contrast"])
+        contrast = self.manifest["contrast"]
+        return decide(self._comparable(contrast["of"], contrast["against"]), contrast)
+
+    def of(self, label: str) -> list[dict[str, Any]]:
+        """Return the stored results of a variant."""
+        return [result for result in self.results.values() if result["label"] == label]
+
+    def _comparable(self, of: str, against: str) -> pd.DataFrame:
+        """Return the runs without those numbers of ``of`` that were measured by another measure."""
+        refusals = unlike(self.of(of), self.of(against))
+        return without(self.runs, of, refusals, numeric(self.runs))
 
     @property
     def answer(self) -> str:
@@ -200,7 +216,8 @@ class Summary:
 
     def _against(self, label: str) -> dict[str, Any]:
         contrast = self.manifest["contrast"]
-        result = compare(self.runs, contrast["metric"], label, contrast["against"])
+        runs = self._comparable(label, contrast["against"])
+        result = compare(runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
             numbers = (
                 "difference",
@@ -283,6 +300,7 @@ class Summary:
             "question": self.manifest["question"],
             "contrast": self.manifest["contrast"],
             "answer": self.answer,
+            "mixed": list(self.mixed),
             "verdict": self.verdict.kind,
             "difference": list(comparison.difference),
             "p": comparison.p,
