@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import registry
+from bench.contracts import registry
 from bench.data import DataError, NoTestImagesError, _cache, _decode
 from tests.conftest import SHARED
 
@@ -382,7 +382,7 @@ def test_a_cache_is_not_needed(root, tmp_path, monkeypatch, capsys, kind):
 
 PROGRAM = """
 import os, sys
-from bench import registry
+from bench.contracts import registry
 found = registry.parse("data", {"name": "image_folder", "root": sys.argv[1]})
 print(len(found.load()))
 """
