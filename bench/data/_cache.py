@@ -1,8 +1,8 @@
 """What was found out about files, kept so that it need not be found out again; always optional.
 
 Where nothing can be kept (no home, a full or read-only disk) everything works without, and nothing is
-left behind. Where something was kept, it is believed only if it is ours: a regular file of this user
-that no other may write to, that is under the name it was written under, with its checksum intact.
+left behind. Where something was kept, it is believed only if it is ours (`bench.ownership`), under
+the name it was written under, and its checksum is right.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from bench import files
+from bench.ownership import check_folder, open_own
 
+LARGEST = 1 << 40
+"""Bytes of what is kept."""
 SETTLED = 2.0
 """Seconds after which a file's times tell that it changed again, on file systems with coarse ones."""
 
@@ -50,14 +52,15 @@ def cache_folder() -> Path:
 def load(key: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays stored under ``key``; None where there are none to be believed."""
     try:
-        with files.open_regular(cache_folder() / key, links=False) as file:
-            if not _ours(file):
-                return None
+        with open_own(cache_folder() / key, LARGEST) as file:
             checksum, told = file.readline(65).strip(), json.loads(file.readline(4096))
             if told["key"] != key:  # renamed: it is sound, and of other files
                 return None
             arrays = {name: np.load(file, allow_pickle=False) for name in told["arrays"]}
     except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        _say_once(error.strerror or str(error))
         return None
     except Exception:  # whatever is wrong with it, it is made again
         return None
@@ -73,6 +76,7 @@ def save(key: str, **arrays: NDArray[Any]) -> None:
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_folder(folder)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(_checksum(key, arrays) + b"\n")
@@ -118,14 +122,6 @@ def remembered(
     if usable:
         save(key, hash=np.frombuffer(bytes.fromhex(found), dtype=np.uint8))
     return found
-
-
-def _ours(file: IO[bytes]) -> bool:
-    """Say whether an open file is of this user and no other may write to it."""
-    if not hasattr(os, "geteuid"):
-        return True
-    found = os.fstat(file.fileno())
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _checksum(key: str, arrays: dict[str, NDArray[Any]]) -> bytes:

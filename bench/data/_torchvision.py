@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from bench.data import DataError, DataSource, Images
-from bench.identity import INCIDENTAL, Place
+from bench.contracts.data import DataError, DataSource, Images
+from bench.contracts.identity import INCIDENTAL, Place
 
 
 class TorchvisionSource(DataSource):

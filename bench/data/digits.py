@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
-from bench.data import DataSource, Images, NoTestImagesError
+from bench.contracts.data import DataSource, Images, NoTestImagesError
 from bench.streams import generator
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench import files
-from bench.data import DataError, DataSource, Images, NoTestImagesError, _cache
+from bench.contracts.data import DataError, DataSource, Images, NoTestImagesError
+from bench.contracts.identity import INCIDENTAL, Place
+from bench.data import _cache
 from bench.data._decode import DECODER, LARGEST, decode
 from bench.data._listing import Listing, holds_classes, listed
-from bench.identity import INCIDENTAL, Place
 
 
 class ImageFolder(DataSource):

@@ -1,45 +1,8 @@
-"""What is watched along the way: the contract of an instrument."""
+"""What is watched along the way: one instrument a module. The contract is `bench.contracts.instrument`."""
 
-from __future__ import annotations
+from bench.contracts.instrument import (
+    Instrument,
+    Reading,
+)
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
-
-from bench.contracts.registry import Member
-
-if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
-
-Reading = dict[str, float]
-"""Named numbers of one moment; NaN where a number has no meaning."""
-
-
-class Instrument(Member):
-    """Something that is read off a search between epochs and changes nothing in it."""
-
-    cost: ClassVar[str] = ""
-    """What one reading costs, in words and units of F (one forward and backward pass)."""
-
-    details: ClassVar[str] = ""
-    """Prefix of readings that are too many for tables and figures; they stay in the history."""
-
-    every: int = Field(1, ge=1, description="read after every so many epochs")
-
-    def passes(self, settings: Settings, parameters: int) -> float:
-        """Return the cost of one reading in units of F, for ``parameters`` entries of alpha.
-
-        What `bench plan` adds up; F is a forward and backward pass of a training batch.
-        """
-        return 0.0
-
-    @abstractmethod
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
-        """Read the instrument.
-
-        Weights, buffers, architecture and optimisers are left as they are; random numbers come
-        from streams of the instrument's own name.
-        """
+__all__ = ["Instrument", "Reading"]

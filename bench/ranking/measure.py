@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.identity import described
+from bench.contracts.identity import described
 from bench.ranking.correlation import Panel, panel, tau_b
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.identity import Place, file_digest
-from bench.spaces import Architecture, Space
+from bench.contracts.identity import Place, file_digest
+from bench.contracts.space import Architecture, Space
 from bench.streams import generator
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.identity import described, digest
+from bench.contracts.identity import described, digest
 from bench.ranking.population import Population
 
 

@@ -15,13 +15,13 @@ from pydantic import (
 )
 
 from bench.contracts import registry
-from bench.data import DataSource
-from bench.hypergradients import Hypergradient
-from bench.instruments import Instrument
+from bench.contracts.data import DataSource
+from bench.contracts.hypergradient import Hypergradient
+from bench.contracts.instrument import Instrument
+from bench.contracts.selection import Selection
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthSource
 from bench.ranking.protocol import Protocol
-from bench.selection import Selection
-from bench.spaces import Space
-from bench.truth import Truth, TruthSource
 
 
 def _reading(seam: str) -> BeforeValidator:
@@ -35,6 +35,10 @@ TruthField = Annotated[TruthSource, _reading("truth"), _written]
 HypergradientField = Annotated[Hypergradient, _reading("hypergradients"), _written]
 SelectionField = Annotated[Selection, _reading("selection"), _written]
 InstrumentField = Annotated[Instrument, _reading("instruments"), _written]
+
+
+MAX_THREADS = 1024
+"""More than any machine has cores; far more end the process when they are started."""
 
 
 class _Model(BaseModel):
@@ -97,7 +101,10 @@ class Settings(_Model):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(
-        1, ge=1, description="CPU threads of one run; part of its identity: sums depend on it"
+        1,
+        ge=1,
+        le=MAX_THREADS,
+        description="CPU threads of one run; part of its identity: sums depend on it",
     )
     kernel: Literal["auto", "torch", "inductor"] = Field(
         "auto",

@@ -1,21 +1,7 @@
-"""How a cell is read off the supernet: the contract of a selection rule."""
+"""How a cell is read off the supernet: one rule a module. The contract is `bench.contracts.selection`."""
 
-from __future__ import annotations
+from bench.contracts.selection import (
+    Selection,
+)
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING
-
-from bench.contracts.registry import Member
-from bench.spaces import Architecture
-
-if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
-
-
-class Selection(Member):
-    """A rule that discretises a search; deterministic given the state."""
-
-    @abstractmethod
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
-        """Return the chosen cell; the state is left as it was."""
+__all__ = ["Selection"]

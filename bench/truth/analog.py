@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.data import DataSource
-from bench.identity import Place
-from bench.spaces import Space
-from bench.truth import Truth, TruthError, TruthSource
+from bench.contracts.data import DataSource
+from bench.contracts.identity import Place
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.truth._unpickle import read_bytes, safe_load, stand_in
 
 PACKAGE = "analog-nasbench"

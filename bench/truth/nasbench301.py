@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data import DataSource
-from bench.identity import Place
-from bench.spaces import Space
+from bench.contracts.data import DataSource
+from bench.contracts.identity import Place
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.streams import generator
-from bench.truth import Truth, TruthError, TruthSource
 
 PACKAGE = "nasbench301"
 HOW = "python -m pip install nasbench301, and unpack its models (see its README)"

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.data import DataSource
-from bench.identity import Place
-from bench.spaces import Space
-from bench.truth import Truth, TruthError, TruthSource
+from bench.contracts.data import DataSource
+from bench.contracts.identity import Place
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.truth._columns import Measurement, Split, parse_column
 from bench.truth._long import accuracies, is_long, metadata, read
 from bench.truth._unpickle import read_bytes

@@ -1,0 +1,21 @@
+"""How a cell is read off the supernet: the contract of a selection rule."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from bench.contracts.member import Member
+from bench.contracts.space import Architecture
+
+if TYPE_CHECKING:
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
+
+
+class Selection(Member):
+    """A rule that discretises a search; deterministic given the state."""
+
+    @abstractmethod
+    def select(self, setup: Setup, state: SearchState) -> Architecture:
+        """Return the chosen cell; the state is left as it was."""

@@ -1,0 +1,159 @@
+"""What architectures are really worth: the contract of a truth source and the table it gives."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contracts import registry
+from bench.contracts.member import Member
+
+if TYPE_CHECKING:
+    from bench.contracts.data import DataSource
+    from bench.contracts.space import Space
+    from bench.search.settings import Settings
+
+
+class TruthError(ValueError):
+    """A truth file that is missing, damaged or not what it says; one line, with the fix."""
+
+
+NB201 = "nb201"
+"""Whose cells are meant where a truth does not say: this project began with them."""
+
+
+def _nb201() -> Space:
+    found: Space = registry.parse("spaces", NB201)
+    return found
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Accuracies of architectures trained on their own, in percent.
+
+    Attributes
+    ----------
+    accuracy
+        Cell string (as the space encodes it) → accuracy per training seed; NaN where missing.
+    dataset, budget, split
+        What was measured: ``cifar10``, 200 epochs, ``test``.
+    provenance
+        One sentence: where the numbers come from.
+    sha256
+        Of the file that was read.
+    space
+        Whose cells these are: it reads and writes their strings.
+    """
+
+    accuracy: Mapping[str, NDArray[np.float64]]
+    dataset: str
+    budget: int
+    split: str
+    provenance: str
+    sha256: str
+    space: Space = field(default_factory=_nb201)
+
+    def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
+        """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""
+        missing = np.array([np.nan])
+        rows = [self.accuracy.get(cell, missing) for cell in cells]
+        if not rows:
+            return np.empty(0)
+        # All cells at once: this is asked for thousands of cells, over and over.
+        values, owner = np.concatenate(rows), np.repeat(np.arange(len(rows)), list(map(len, rows)))
+        present = ~np.isnan(values)
+        sums = np.bincount(owner[present], values[present], minlength=len(rows))
+        counts = np.bincount(owner[present], minlength=len(rows))
+        means: NDArray[np.float64] = np.full(len(rows), np.nan)
+        np.divide(sums, counts, out=means, where=counts > 0)
+        return means
+
+    @property
+    def reference(self) -> Sequence[str]:
+        """The cells among which others have a rank; none where there is no table to rank in."""
+        return list(self.accuracy)
+
+    @property
+    def best(self) -> float:
+        """The highest mean accuracy of the reference; NaN where there is none."""
+        known = self.reference
+        return float(np.nanmax(self.mean(known))) if known else float("nan")
+
+    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+        """Return the mean accuracy of a cell that a search has found; NaN where unknown.
+
+        A truth that trains does so now, calls ``said`` with a line now and then, and lets
+        through what that raises.
+        """
+        return float(self.mean([cell])[0])
+
+
+class TruthSource(Member):
+    """Where ground truth comes from; its fields say which columns are meant."""
+
+    space: ClassVar[str | None] = NB201
+    """The search space whose cells it knows; None: its file says, or it knows any."""
+    ranks: ClassVar[bool] = True
+    """Whether it knows cells before they are found, so that sub-networks can be ranked by it."""
+
+    @property
+    def origin(self) -> str:
+        """What errors call it."""
+        return self.name
+
+    @abstractmethod
+    def load(self) -> Truth:
+        """Read the table.
+
+        Raises
+        ------
+        TruthError
+            When the file is missing, damaged or hostile; nothing of it is executed.
+        """
+
+    def content(self, space: Space, data: DataSource) -> str:
+        """Return the hash that ``of(space, data)`` will have as ``sha256``, for less if possible.
+
+        Raises
+        ------
+        TruthError
+            When what it rests on is not there.
+        """
+        return self.of(space, data).sha256
+
+    def work(self, settings: Settings) -> float:
+        """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
+        return 0.0
+
+    def of(self, space: Space, data: DataSource) -> Truth:
+        """Load the truth for cells of a space that are searched on some data.
+
+        Raises
+        ------
+        TruthError
+            When it cannot be loaded, or when none of its cells is one of the space's.
+        """
+        truth = self.load()
+        if truth.space.name != space.name:
+            raise TruthError(
+                f"truth: {self.origin} knows cells of {truth.space.name}, not of {space.name}; "
+                "say truth: null"
+            )
+        if not any(_knows(space, cell) for cell in truth.accuracy):
+            raise TruthError(
+                f"truth: none of the {len(truth.accuracy):,} cells of {self.origin} is one of this "
+                f"{space.name} space ({', '.join(space.operations)}); say truth: null"
+            )
+        return truth
+
+
+def _knows(space: Space, cell: str) -> bool:
+    try:
+        return space.spell(cell) == cell
+    except ValueError:
+        return False

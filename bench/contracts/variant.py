@@ -1,0 +1,188 @@
+"""What is changed in the search: the contract of a variant and the hooks that the loop offers.
+
+Plain DARTS is the empty list of variants. A variant overrides the hooks that it needs and leaves
+the others alone; `bench.search.composition` runs the hooks of several variants in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.contracts.member import Member
+from bench.contracts.space import Active, Space
+from bench.streams import Key, generator
+
+if TYPE_CHECKING:
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
+
+Phase = Literal["weights", "architecture", "evaluate"]
+Half = Literal["train", "valid", "union"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a hook is asked: the same moment always draws the same random numbers.
+
+    Attributes
+    ----------
+    step
+        Bilevel steps done so far, from the start of the search.
+    phase
+        ``weights`` or ``architecture`` (the two updates), or ``evaluate`` (measuring only).
+    memory
+        What variants keep between epochs (`SearchState.memory`), to read from.
+    part
+        Which pass of a weight step that makes several; see `Variant.passes`.
+    """
+
+    seed: int
+    epoch: int
+    step: int
+    epochs: int
+    steps_per_epoch: int
+    phase: Phase
+    device: torch.device
+    memory: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    part: int = 0
+
+    @property
+    def progress(self) -> float:
+        """How much of the search is done, 0 to 1, counted in steps."""
+        return self.step / max(1, self.epochs * self.steps_per_epoch)
+
+    def generator(self, *key: Key) -> torch.Generator:
+        """Return the random stream of this moment for ``key`` (begin it with your name)."""
+        parts = (self.part,) if self.part else ()
+        return generator(self.device, self.seed, *key, self.step, self.phase, *parts)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where inside the supernet a hook is asked."""
+
+    cell: int
+    edge: int
+    operation: str = ""
+    siblings: tuple[int, ...] = ()
+    """For a whole edge: all edges that enter the same node, itself included."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a search ends early, and the epoch whose architecture counts (None: the last)."""
+
+    reason: str
+    epoch: int | None = None
+
+
+class Variant(Member):
+    """An intervention in the search: typed parameters and any of the hooks below."""
+
+    touches: ClassVar[tuple[str, ...]] = ()
+    """Operations whose output `operation` transforms."""
+    learns_architecture: ClassVar[bool] = True
+    """False where alpha is not learned at all, so that reading it off would mean nothing."""
+    default_selection: ClassVar[str | None] = None
+    """The selection rule that belongs to the variant where the file names none."""
+    samples_path: ClassVar[bool] = False
+    """True where one operation per edge is run at a time, drawn by the variant."""
+    ranks_operations: ClassVar[bool] = False
+    """True where operations are dropped by their mixture weights during the search."""
+    midway: ClassVar[bool] = False
+    """True for what only joins a search that is under way, such as edges that are decided."""
+    off: ClassVar[dict[str, Any] | None] = None
+    """The parameters under which a search is plain DARTS bit for bit; None: there are none."""
+
+    @property
+    def widens(self) -> bool:
+        """Whether the supernet is widened between stages."""
+        return False
+
+    def supernet_options(self) -> dict[str, Any]:
+        """Options for ``Space.supernet``."""
+        return {}
+
+    def parameters(self, space: Space, seed: int) -> dict[str, Tensor]:
+        """Further architecture parameters and their initial values."""
+        return {}
+
+    def halves(self) -> dict[str, Half]:
+        """Give an update (its own half: ``train`` or ``valid``) the images of another half."""
+        return {}
+
+    def passes(self, space: Space) -> int:
+        """Count the forward passes of a weight step, whose gradients add up; see `Moment.part`."""
+        return 1
+
+    def partial(self, moment: Moment) -> int | None:
+        """Mix only the first C/K channels at this moment: K; None: as the supernet was built."""
+        return None
+
+    def candidates(self, space: Space, moment: Moment) -> Active | None:
+        """Name the operations that still compete on every edge; None: all of them.
+
+        The others are not run, and their alpha is −inf for whatever makes a mixture of it.
+        """
+        return None
+
+    def relax(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
+        """Replace softmax(alpha); at most one variant of a search may."""
+        return None
+
+    def mixture(self, weights: Tensor, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
+        """Transform the mixture weights [E, O]."""
+        return weights
+
+    def active(
+        self, space: Space, architecture: dict[str, Tensor], moment: Moment
+    ) -> Active | None:
+        """Limit the operations that are run; None: no limit."""
+        return None
+
+    def operation(self, y: Tensor, site: Site, moment: Moment) -> Tensor:
+        """Transform the output [B, C, H, W] of an operation in ``touches``."""
+        return y
+
+    def edge(
+        self, y: Tensor, x: Tensor, site: Site, architecture: dict[str, Tensor], moment: Moment
+    ) -> Tensor:
+        """Transform the mixture ``y`` of an edge whose input is ``x``."""
+        return y
+
+    def edge_strength(self, space: Space, architecture: dict[str, Tensor]) -> Tensor | None:
+        """Weigh whole edges [E] when a cell is read off; None: all the same."""
+        return None
+
+    def architecture_loss(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
+        """Return a term to add to the validation loss."""
+        return None
+
+    def perturb(self, weights: Tensor, loss: Callable[[Tensor], Tensor], moment: Moment) -> Tensor:
+        """Perturb the mixture of the weight step; ``loss`` maps a mixture to the training loss."""
+        return weights
+
+    def updates_architecture(self, moment: Moment) -> bool:
+        """Say whether this step updates the architecture."""
+        return True
+
+    def updates_weights(self, moment: Moment) -> bool:
+        """Say whether this step updates the weights."""
+        return True
+
+    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+        """Act between epochs; what must survive a resume goes into ``state.memory``."""
+
+    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+        """End the search early."""
+        return None
+
+
+def overrides(variant: Variant, hook: str) -> bool:
+    """Say whether a variant does anything in a hook."""
+    return getattr(type(variant), hook) is not getattr(Variant, hook)
