@@ -73,12 +73,12 @@ def refuse_others(campaign: Campaign) -> None:
         One line that names the run and what is missing or another.
     """
     from bench.runs import store
-    from bench.runs.spec import Contents, refuse_changed
+    from bench.runs.contents import Contents, refuse_changed
 
     hashes = Contents()
     for spec in campaign.specs:
         if not store.done(campaign.folder(spec)):
-            refuse_changed(spec, hashes.of(spec.settings))
+            refuse_changed(spec.folder, spec.contents, hashes.of(spec.settings))
 
 
 def planned(root: Path) -> list[RunSpec]:
@@ -90,10 +90,10 @@ def planned(root: Path) -> list[RunSpec]:
         Where what the folder says of a run does not lead to the run of that name.
     """
     from bench.contracts import registry
+    from bench.devices import resolve_device
     from bench.report.summary import FOLDER, MANIFEST, read_manifest
     from bench.runs import store
     from bench.runs.spec import RunSpec
-    from bench.search.setup import resolve_device
 
     manifest = read_manifest(root)
     arms = {arm["label"]: arm for arm in manifest["arms"]}

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
     from bench.runs.campaign import Campaign
-    from bench.runs.spec import Contents
+    from bench.runs.contents import Contents
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -89,8 +89,9 @@ def run(
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign
+    from bench.runs.contents import Contents
     from bench.runs.progress import Watch
-    from bench.runs.spec import Contents, default_output, plan
+    from bench.runs.spec import default_output, plan
     from bench.runs.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)

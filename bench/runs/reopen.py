@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.runs import checkpoint, store
-from bench.runs.spec import RunSpec, refuse_changed
+from bench.runs.contents import refuse_changed
+from bench.runs.spec import RunSpec
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
 
@@ -28,7 +29,7 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     own = store.read_spec(folder)
     spec = own if spec is None else spec
     setup = build(spec.settings, spec.variants, spec.seed)
-    refuse_changed(own, {"data": setup.contents["data"]})
+    refuse_changed(own.folder, own.contents, {"data": setup.contents["data"]})
     state = initial_state(setup)
     state.load_dict(checkpoint.load(folder / store.CHECKPOINT, own.digest))
     return setup, state

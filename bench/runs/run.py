@@ -21,7 +21,9 @@ import bench
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
-from bench.runs.spec import RunSpec, refuse_changed, work
+from bench.runs.contents import refuse_changed
+from bench.runs.cost import work
+from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
@@ -63,7 +65,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             report = _reporter(folder, started)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
-            refuse_changed(spec, setup.contents)
+            refuse_changed(spec.folder, spec.contents, setup.contents)
             state, earlier = resume(spec, folder, setup)
 
             def after_epoch(state: SearchState) -> None:

@@ -1,9 +1,8 @@
-"""An ablation becomes runs: each with an identity, what is cached, and what it will cost."""
+"""An ablation becomes runs, each with an identity by which it is found again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from bench.ablation.file import Ablation
 from bench.contracts import identity, registry
-from bench.contracts.variant import Variant, overrides
+from bench.contracts.variant import Variant
+from bench.devices import resolve_device
 from bench.names import LABEL, MAX_SEED
+from bench.runs.contents import Contents
 from bench.search.settings import Settings
 
 SCHEMA = 2
@@ -77,8 +78,6 @@ def plan(
     ValueError
         When what a run needs is not there: `DataError`, `TruthError`.
     """
-    from bench.search.setup import resolve_device
-
     wanted, runs, hashes = set(only), [], contents or Contents()
     for seed in ablation.seeds:
         for arm in ablation.arms:
@@ -93,168 +92,6 @@ def plan(
                 )
             )  # fmt: skip
     return runs
-
-
-class Contents:
-    """Hashes of what settings name, each taken once: runs share their images and truth.
-
-    Parameters
-    ----------
-    absent
-        Called with a line for images or truth that are not there; the identity of their runs is
-        one that no run has. None: they are an error.
-    """
-
-    def __init__(self, absent: Callable[[str], None] | None = None) -> None:
-        self.absent, self.known = absent, dict[Any, str]()
-
-    def lenient(self) -> Contents:
-        """Return the same, known hashes included, that lets pass what is not there."""
-        copy = Contents(absent=lambda text: None)
-        copy.known.update(self.known)
-        return copy
-
-    def of(self, settings: Settings) -> dict[str, str]:
-        """Return the hash of everything that these settings name, by what it is."""
-        data, truth, space = settings.data, settings.truth, settings.space
-        found = {"data": self._once(data, data.content)}
-        if truth is not None:
-            found["truth"] = self._once((truth, space, data), lambda: truth.content(space, data))
-        if settings.ranking is not None and settings.ranks:
-            population = settings.ranking.population
-            found["population"] = self._once(population, population.content)
-        return {name: value for name, value in found.items() if value}
-
-    def _once(self, key: Any, find: Callable[[], str]) -> str:
-        if key not in self.known:
-            try:
-                self.known[key] = find()
-            except ValueError as error:
-                if self.absent is None:
-                    raise
-                self.absent(str(error))
-                self.known[key] = "absent"
-        return self.known[key]
-
-
-def refuse_changed(spec: RunSpec, found: Mapping[str, str]) -> None:
-    """Refuse contents that are others than those that the run was planned with.
-
-    Parameters
-    ----------
-    found
-        Hashes of what is there now, by what it is; what is not in it is not compared.
-
-    Raises
-    ------
-    ValueError
-        One line that names what is another.
-    """
-    for name in sorted(found.keys() & spec.contents.keys()):
-        if found[name] != spec.contents[name]:
-            raise ValueError(
-                f"{spec.folder}: {name}: {_NAMED[name]} changed since this run was planned; put "
-                "back what was there, or plan it anew with `python -m bench run`"
-            )
-
-
-_NAMED = {
-    "data": "the images", "truth": "the table", "population": "the list of cells"
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run is expected to take.
-
-    Attributes
-    ----------
-    seconds
-        On one process; rough.
-    memory
-        Bytes at the peak.
-    disk
-        Bytes kept.
-    basis
-        What the time rests on.
-    instruments
-        Share of the passes through the supernet that instruments take.
-    """
-
-    seconds: float
-    memory: int
-    disk: int
-    basis: str
-    instruments: float
-
-
-def readings(spec: RunSpec) -> dict[str, float]:
-    """Return what every instrument of a run costs over the whole search, in units of F."""
-    settings = spec.settings
-    epochs, count = settings.search.epochs, parameters(spec)
-    found: dict[str, float] = {}
-    for instrument in settings.instruments:
-        times = len({e for e in range(1, epochs + 1) if e % instrument.every == 0} | {epochs})
-        took = times * instrument.passes(settings, count)
-        found[instrument.name] = found.get(instrument.name, 0.0) + took
-    return found
-
-
-def parameters(spec: RunSpec) -> int:
-    """Count the entries of alpha."""
-    return len(spec.settings.space.edges) * len(spec.settings.space.operations)
-
-
-def passes(spec: RunSpec) -> float:
-    """Return what the steps of a search cost in units of F, without instruments.
-
-    A forward and backward pass in every pass of the weight step, and those of the hypergradient.
-    What a variant's perturbation costs is not in.
-    """
-    settings = spec.settings
-    data, search = settings.data, settings.search
-    _, total = data.extent()
-    each = sum(v.passes(settings.space) for v in spec.variants if overrides(v, "passes")) or 1.0
-    each += settings.hypergradient.passes(parameters(spec))
-    return search.epochs * max(1, total // 2 // search.batch) * each
-
-
-def work(spec: RunSpec) -> float:
-    """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
-
-    Counts the supernet's convolutions in the passes of the search and of the instruments, and one
-    forward pass per ranked architecture and image at half the operations; and what the truth has
-    to train.
-    """
-    settings = spec.settings
-    data, search = settings.data, settings.search
-    resolution, total = data.extent()
-    per_image = settings.space.size(resolution).operations / 1e9
-    searching = passes(spec) + sum(readings(spec).values())
-    ranking = 0.0
-    if settings.ranking is not None and settings.ranks:
-        cells_ranked = settings.ranking.population.size or 6466
-        ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
-    asking = settings.truth.work(settings) if settings.truth is not None else 0.0
-    return searching * search.batch * 3 * per_image + ranking + asking
-
-
-def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
-    """Estimate a run's cost.
-
-    Parameters
-    ----------
-    measured
-        Device → seconds per 10⁹ multiply–adds seen in finished runs of this output folder.
-    """
-    rate = measured.get(spec.settings.device)
-    basis = "finished runs here" if rate else "a rule of thumb"
-    rate = rate or (0.11 if spec.settings.device == "cpu" else 0.004)
-    size = spec.settings.space.size(spec.settings.data.resolution or 32)
-    memory = 400_000_000 + 4 * size.kept * spec.settings.search.batch + 40 * size.weights
-    reading = sum(readings(spec).values())
-    share = reading / (reading + passes(spec))
-    return Cost(work(spec) * rate, memory, 100_000 + 12 * size.weights, basis, share)
 
 
 def default_output(ablation: Ablation) -> Path:

@@ -20,13 +20,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
+from bench.contracts.search import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
+from bench.devices import resolve_device
 from bench.runs import checkpoint
 from bench.runs import lock as runlock
-from bench.search.settings import DataField, Settings
-from bench.search.setup import resolve_device
+from bench.search.settings import DataField
 from bench.training.train import CHECKPOINT, PARTS, RESULT, Evaluation, Recipe, evaluate, in_words
 
 SCHEMA = 1
@@ -114,7 +115,7 @@ class Standalone(TruthSource):
         told = {part: identity.described(getattr(first, part)) for part in PARTS}
         return identity.digest([told, self.seeds, first.contents])
 
-    def work(self, settings: Settings) -> float:
+    def work(self, settings: RunSettings) -> float:
         """See `TruthSource.work`; a random cell stands for the one that will be found."""
         data, space = self.data or settings.data, self.evaluated(settings.space)
         resolution, images = data.extent()

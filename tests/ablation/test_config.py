@@ -8,7 +8,8 @@ import pytest
 
 from bench.ablation.file import read_ablation
 from bench.ablation.yamlfile import ConfigError, loads
-from bench.runs.spec import Contents, plan
+from bench.runs.contents import Contents
+from bench.runs.spec import plan
 
 GOOD = """\
 question: Does it?

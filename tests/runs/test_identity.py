@@ -14,8 +14,9 @@ from bench.cli import application
 from bench.contracts import registry
 from bench.ranking.protocol import Protocol
 from bench.runs import store
+from bench.runs.contents import Contents
 from bench.runs.reopen import reopen
-from bench.runs.spec import Contents, plan
+from bench.runs.spec import plan
 from bench.spaces.nb201.cells import strings
 from bench.training.tabulate import Tabulation
 from bench.training.train import Evaluation, Recipe
