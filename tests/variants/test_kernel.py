@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.composition import Composition, ContradictionError
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.composition import Composition, ContradictionError
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 from bench.spaces.nb201 import native
 from bench.variants import overrides
 
