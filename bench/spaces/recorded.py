@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.spaces import CellHooks
+from bench.contracts.space import CellHooks
 
 Number = float | Tensor
 

@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
+from bench.contracts.variant import overrides
 from bench.search.composition import Composition, ContradictionError
 from bench.search.settings import Settings
 from bench.search.setup import build, initial_state
 from bench.spaces.nb201 import native
-from bench.variants import overrides
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C++ compiler")
 NAMES = registry.names("variants")

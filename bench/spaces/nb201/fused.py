@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from bench.contracts.space import Active, CellHooks
 from bench.kernels.reverse import batched, transformed
-from bench.spaces import Active, CellHooks
 from bench.spaces.nb201 import native
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
 from bench.spaces.recorded import NOTHING, Record, record
