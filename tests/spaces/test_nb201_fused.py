@@ -171,7 +171,7 @@ def test_first_and_second_derivatives_equal_differences():
     mixture = torch.rand(6, 5, dtype=torch.float64, generator=draws)
     ends = torch.rand(3, 6, 3, dtype=torch.float64, generator=draws)
     inputs = [x, mixture, ends]
-    for merged, _ in fused._stacked(cell):
+    for merged, _ in fused.stacked(cell):
         inputs += [part.detach().clone() for part in (merged.weight, merged.scale, merged.shift)]
     todo = fused.plan(cell, x, None, None, 0)
     todo = replace(todo, record=replace(todo.record, ends=ends))

@@ -2,7 +2,7 @@
 
 Batch norm, mixture, skip, pooling and the sum over edges are one pass forward and two backward;
 what is kept for the backward pass is the nodes and the convolutions' outputs, a third of what
-autograd keeps. What variants do inside cells reaches the kernel as tensors (`bench.spaces.recorded`).
+autograd keeps. What variants do inside cells reaches the kernel as tensors (`bench.kernels.recorded`).
 Derivatives of derivatives are PyTorch's own: asked for them, the backward pass runs the cell again on
 PyTorch's path, so that the Hessian and every hypergradient stay exact.
 """
@@ -10,7 +10,7 @@ PyTorch's path, so that the Hessian and every hypergradient stay exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,17 +18,15 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench.contracts.space import Active, CellHooks
+from bench.kernels.recorded import NOTHING
 from bench.kernels.reverse import batched, transformed
 from bench.spaces.nb201 import native
-from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
-from bench.spaces.recorded import NOTHING, Record, record
+from bench.spaces.nb201.planned import NAMES, Plan, plan, stacked
 
 if TYPE_CHECKING:
     from bench.spaces.nb201.supernet import MixedCell, NB201Supernet
 
 available = native.available
-NAMES = tuple(f"conv{kernel}.{node}" for node in range(3) for kernel in (3, 1))
-"""The merged convolutions in the order in which they are handed on."""
 MOMENTUM = 0.1
 """What running statistics move by, as in PyTorch."""
 
@@ -63,69 +61,6 @@ def applies(
     )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What of a cell is to be run.
-
-    Attributes
-    ----------
-    runs
-        The operations of every edge.
-    wanted
-        The nodes, of 1 to 3, that lead to the output and have a value.
-    rows
-        For every merged convolution of `NAMES`, the positions of the edges whose convolution is run.
-    width, partial
-        Channels that are mixed: one in ``partial``.
-    record
-        What variants do.
-    """
-
-    runs: tuple[tuple[int, ...], ...]
-    wanted: frozenset[int]
-    rows: tuple[tuple[int, ...], ...]
-    width: int
-    partial: int
-    record: Record
-
-
-def plan(
-    cell: MixedCell, x: Tensor, active: Active | None, hooks: CellHooks | None, position: int
-) -> Plan:
-    """Say what of a cell is to be run: nothing that the output does not depend on.
-
-    Raises
-    ------
-    UnrecordedError
-        Where hooks do what the kernel cannot.
-    """
-    partial = cell.partial if hooks is None or hooks.partial is None else hooks.partial
-    width = x.shape[1] // partial
-    runs = tuple(
-        tuple(o for o in range(1, 5) if active is None or o in active[edge])
-        for edge in range(len(EDGES))
-    )
-    done = NOTHING if hooks is None else record(hooks, position, x, width, runs)
-    linked = [bool(row) or partial > 1 or edge in done.straight for edge, row in enumerate(runs)]
-    reached, wanted = {0}, {3}
-    for edge, (source, target) in enumerate(EDGES):
-        # A node that nothing reaches is zero, and what leaves it too, unless something is added.
-        if source in reached and (linked[edge] or hooks is not None or not cell.exact_zeros):
-            reached.add(target)
-    for edge, (source, target) in reversed(list(enumerate(EDGES))):
-        if linked[edge] and target in wanted and source in reached:
-            wanted.add(source)
-    live = tuple(
-        row if source in reached and target in wanted else ()
-        for row, (source, target) in zip(runs, EDGES, strict=True)
-    )
-    rows = tuple(
-        tuple(i for i, edge in enumerate(merged.edges) if operation in live[edge])
-        for merged, operation in _stacked(cell)
-    )
-    return Plan(live, frozenset(wanted & reached), rows, width, partial, done)
-
-
 def mixed(
     cell: MixedCell,
     x: Tensor,
@@ -142,10 +77,10 @@ def mixed(
     if 3 not in todo.wanted or (todo.record.ends is None and _empty(todo)):
         return torch.zeros_like(x)  # nothing enters the last node
     learned = []
-    for (merged, _), rows in zip(_stacked(cell), todo.rows, strict=True):
-        for stacked in (merged.weight, merged.scale, merged.shift):
+    for (merged, _), rows in zip(stacked(cell), todo.rows, strict=True):
+        for part in (merged.weight, merged.scale, merged.shift):
             # A view, because autograd says only of tensors with a history whether they are asked for.
-            learned.append(stacked.view_as(stacked) if rows and stacked is not None else None)
+            learned.append(part.view_as(part) if rows and part is not None else None)
     x = x.contiguous(memory_format=torch.channels_last)
     output: Tensor = _Cell.apply(cell, todo, x, mixture, todo.record.ends, *learned)
     return output
@@ -153,15 +88,6 @@ def mixed(
 
 def _empty(todo: Plan) -> bool:
     return todo.partial == 1 and not any(todo.runs[edge] for edge in (3, 4, 5))
-
-
-def _stacked(cell: MixedCell) -> list[tuple[Any, int]]:
-    """Return the merged convolutions in the order of `NAMES`, with their operation."""
-    return [
-        (merged, operation)
-        for node in range(3)
-        for merged, operation in ((cell.conv3[node], CONV3), (cell.conv1[node], CONV1))
-    ]
 
 
 class _Cell(torch.autograd.Function):
@@ -177,7 +103,7 @@ class _Cell(torch.autograd.Function):
         *learned: Tensor | None,
     ) -> Tensor:  # fmt: skip
         narrow, C = todo.partial > 1, todo.width
-        used = [_taken(cell, todo, i, stacked) for i, stacked in enumerate(learned)]
+        used = [_taken(cell, todo, i, part) for i, part in enumerate(learned)]
         outputs = [_like(x, len(rows) * C) if rows else None for rows in todo.rows]
         nodes = [x, *(_like(x) if node in todo.wanted else None for node in (1, 2, 3))]
         parts = [_like(x, C) if narrow and nodes[node] is not None else None for node in range(3)]
@@ -212,7 +138,7 @@ class _Cell(torch.autograd.Function):
             return (None, None, *_again(ctx, inputs, asked, gradient))
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         todo: Plan = ctx.plan
-        used = [_taken(ctx.cell, todo, i, stacked) for i, stacked in enumerate(learned)]
+        used = [_taken(ctx.cell, todo, i, part) for i, part in enumerate(learned)]
         found = [
             torch.empty_like(part) if wanted and part is not None else None
             for part, wanted in zip(used, asked[3:], strict=True)
@@ -240,25 +166,25 @@ def _like(x: Tensor, channels: int | None = None) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
 
 
-def _taken(cell: MixedCell, todo: Plan, i: int, stacked: Tensor | None) -> Tensor | None:
+def _taken(cell: MixedCell, todo: Plan, i: int, part: Tensor | None) -> Tensor | None:
     """Return the rows of what is learned, number ``i`` of three per convolution, that are run."""
-    if stacked is None:
+    if part is None:
         return None
-    merged, _ = _stacked(cell)[i // 3]
-    rows: Tensor = merged._rows(stacked, todo.rows[i // 3], todo.width)
-    if stacked.dim() > 1 and todo.width < merged.channels:
+    merged, _ = stacked(cell)[i // 3]
+    rows: Tensor = merged._rows(part, todo.rows[i // 3], todo.width)
+    if part.dim() > 1 and todo.width < merged.channels:
         rows = rows[:, : todo.width]
     return rows.contiguous()
 
 
 def _put(
-    cell: MixedCell, todo: Plan, i: int, rows: Tensor | None, stacked: Tensor | None
+    cell: MixedCell, todo: Plan, i: int, rows: Tensor | None, part: Tensor | None
 ) -> Tensor | None:
     """Put the gradients of the rows that were run in their place, zeros elsewhere."""
-    if rows is None or stacked is None or rows.shape == stacked.shape:
+    if rows is None or part is None or rows.shape == part.shape:
         return rows
-    merged, _ = _stacked(cell)[i // 3]
-    whole, C = torch.zeros_like(stacked), todo.width
+    merged, _ = stacked(cell)[i // 3]
+    whole, C = torch.zeros_like(part), todo.width
     for n, position in enumerate(todo.rows[i // 3]):
         own = whole[merged._block(position, C)]
         (own[:, :C] if own.dim() > 1 else own).copy_(rows[n * C : (n + 1) * C])
@@ -280,7 +206,7 @@ def _moves(cell: MixedCell) -> bool:
 def _columns(cell: MixedCell, todo: Plan) -> list[tuple[Any, slice, int, slice]]:
     """Return (convolution, its channels, source, their columns among the kernel's statistics)."""
     found, C = [], todo.width
-    for i, (merged, _) in enumerate(_stacked(cell)):
+    for i, (merged, _) in enumerate(stacked(cell)):
         before = len(todo.rows[i - 1]) if i % 2 else 0
         for n, position in enumerate(todo.rows[i], start=before):
             found.append((merged, merged._block(position, C), i // 2, slice(n * C, (n + 1) * C)))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench import kernels
-
-if TYPE_CHECKING:
-    from bench.spaces.nb201.fused import Plan
+from bench.spaces.nb201.planned import Plan
 
 WIDTHS = {torch.float32: (8, 4, 2, 1), torch.float64: (4, 2, 1)}
 """Channels in a vector, for each of which there is a library; the widest that fits is used."""
