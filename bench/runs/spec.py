@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from bench.ablation.file import LABEL, Ablation
+from bench.ablation.file import Ablation
 from bench.contracts import registry
 from bench.contracts.variant import Variant, overrides
+from bench.names import LABEL, MAX_SEED
 from bench.search.settings import Settings
 
 SCHEMA = 1
@@ -33,9 +34,9 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    ablation: str
+    ablation: str = Field(pattern=rf"^{LABEL.pattern}$")
     label: str = Field(pattern=rf"^{LABEL.pattern}$")
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
     variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
     settings: Settings
     code: int = SCHEMA

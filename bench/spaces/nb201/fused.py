@@ -33,9 +33,13 @@ MOMENTUM = 0.1
 
 def fits(supernet: NB201Supernet) -> bool:
     """Say whether there is a kernel for a supernet as it was built: in float32 or 64 on the CPU."""
-    first: Any = supernet.blocks[0]
-    weight: Tensor = first.conv3[0].weight
-    return weight.device.type == "cpu" and weight.dtype in native.WIDTHS
+    weights = [block.conv3[0].weight for block in supernet.blocks if hasattr(block, "conv3")]
+    return all(
+        weight.device.type == "cpu"
+        and weight.dtype in native.WIDTHS
+        and available(weight.dtype, weight.shape[1])
+        for weight in weights
+    )
 
 
 def applies(
@@ -57,7 +61,6 @@ def applies(
         and images.numel() > 0
         and not torch.is_autocast_enabled("cpu")
         and not transformed()
-        and available()
     )
 
 
@@ -70,9 +73,12 @@ def mixed(
     position: int = 0,
 ) -> Tensor:
     """Run a cell on x [B, C, H, W]; equal to ``cell(x, mixture, active, …)`` to rounding."""
+    todo: Plan | None
     try:
         todo = plan(cell, x, active, hooks, position)
     except TypeError:  # `UnrecordedError`, or what Python says of an operator that stand-ins lack
+        todo = None
+    if todo is None or not available(x.dtype, todo.width):
         return cell(x, mixture, active, hooks, position)  # type: ignore[no-any-return]
     if 3 not in todo.wanted or (todo.record.ends is None and _empty(todo)):
         return torch.zeros_like(x)  # nothing enters the last node

@@ -55,9 +55,9 @@ def _library(dtype: torch.dtype, width: int) -> Any:
     return kernels.load(f"nb201_cell_{_NAMES[dtype]}{width}")
 
 
-def available() -> bool:
-    """Say whether there is a kernel; compiles one of its forms at the first call of a process."""
-    return _library(torch.float32, 8) is not None
+def available(dtype: torch.dtype = torch.float32, channels: int = 8) -> bool:
+    """Say whether there is a kernel for such cells; compiles it at the first call of a process."""
+    return _library(dtype, lanes(dtype, channels)) is not None
 
 
 def shape(x: Tensor, todo: Plan, given: bool, counted: int, shuffled: bool) -> Shape:

@@ -322,7 +322,7 @@ class NB201Supernet(Supernet):
 
     def prepare_kernel(self) -> bool:
         """See `Supernet.prepare_kernel`."""
-        return fused.fits(self) and fused.available()
+        return fused.fits(self)
 
     def widen(
         self,
