@@ -33,7 +33,8 @@ MOMENTUM = 0.1
 
 def fits(supernet: NB201Supernet) -> bool:
     """Say whether there is a kernel for a supernet as it was built: in float32 or 64 on the CPU."""
-    weights = [block.conv3[0].weight for block in supernet.blocks if hasattr(block, "conv3")]
+    blocks: Any = supernet.blocks
+    weights = [block.conv3[0].weight for block in blocks if hasattr(block, "conv3")]
     return all(
         weight.device.type == "cpu"
         and weight.dtype in native.WIDTHS
