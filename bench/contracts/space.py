@@ -57,6 +57,11 @@ class CellHooks(Protocol):
     partial: int | None
     """Mix only the first C/partial channels in this pass; None: as the supernet was built."""
 
+    @property
+    def recordable(self) -> bool:
+        """Whether the hooks may be shown stand-ins to learn what they do: they only transform."""
+        ...
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Transform the output ``y`` [B, C, H, W] of one operation, before it is weighted."""
         ...
@@ -315,7 +320,7 @@ class Space(Member):
         wanted = {i for i, name in enumerate(self.operations) if name in operations}
         return sum(operation in wanted for operation in architecture)
 
-    def composition(self, architecture: Architecture) -> dict[str, float]:
+    def describe(self, architecture: Architecture) -> dict[str, float]:
         """Describe a cell: ``skip_count`` and ``weight_free_share`` of the edges that it has.
 
         Where there are several kinds of cells, also of each: ``skip_count_normal`` and so on.

@@ -37,6 +37,11 @@ class BoundHooks:
     edges: bool
     partial: int | None
 
+    @property
+    def recordable(self) -> bool:
+        """See `CellHooks`."""
+        return True
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Draw what the space says is drawn, then run every variant that touches the operation."""
         site = Site(cell, edge, self.space.operations[operation])
@@ -130,14 +135,14 @@ class Composition:
 
     def _merged(self, what: str, get: Callable[[Variant], dict[str, Any]]) -> dict[str, Any]:
         merged: dict[str, Any] = {}
-        said: dict[str, str] = {}
+        set_by: dict[str, str] = {}
         for variant in self.variants:
             for key, value in get(variant).items():
                 if key in merged:
                     raise ContradictionError(
-                        f"{said[key]} and {variant.name} set the same {what} {key!r}"
+                        f"{set_by[key]} and {variant.name} set the same {what} {key!r}"
                     )
-                merged[key], said[key] = value, variant.name
+                merged[key], set_by[key] = value, variant.name
         return merged
 
     @property
