@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import registry
+from bench.contracts import registry
 from bench.truth import NB201
 
 SEEDS = {
