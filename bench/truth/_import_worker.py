@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth import _long as long
 from bench.truth import _official_files as files
 from bench.truth import _published as published

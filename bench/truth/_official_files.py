@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth._plain import Mapping, load, load_torch, shown
 from bench.truth._unpickle import one_line
 

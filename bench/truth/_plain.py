@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth._unpickle import Allowed, SafeUnpickler, load_safely
 
 

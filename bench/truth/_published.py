@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts import registry
-from bench.truth import NB201
+from bench.contracts.truth import NB201
 
 SEEDS = {
     "NAS-Bench-201-v1_0": {1: 6219, 2: 1621, 3: 7785},

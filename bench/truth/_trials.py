@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth._plain import Mapping, shown
 
 SETS = {

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth import _import_worker as worker
 from bench.truth import _plain as plain
 from bench.truth._official import import_official
