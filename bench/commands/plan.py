@@ -56,10 +56,10 @@ def plan_command(
     from rich.console import Console
     from rich.table import Table
 
-    from bench import store
     from bench.decision.power import expected_pairs
     from bench.executors.processes import cores
-    from bench.plan import cost, default_output, plan, readings
+    from bench.runs import store
+    from bench.runs.spec import cost, default_output, plan, readings
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)

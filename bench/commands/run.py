@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.campaign import Campaign
-    from bench.config import Ablation
+    from bench.ablation.file import Ablation
     from bench.decision.growth import Growth
-    from bench.plan import RunSpec
+    from bench.runs.campaign import Campaign
+    from bench.runs.spec import RunSpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -63,9 +63,9 @@ def resolve(
     until_decided: bool = False, budget: str | None = None, seed_offset: int = 0,
 ) -> Ablation:  # fmt: skip
     """Read the ablation as the options ask for it."""
-    from bench.config import read_ablation
+    from bench.ablation.file import read_ablation
+    from bench.ablation.yamlfile import ConfigError
     from bench.executors._options import split
-    from bench.yamlfile import ConfigError
 
     if seeds is not None and (until_decided or budget is not None):
         raise ConfigError(
@@ -79,8 +79,8 @@ def resolve(
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:
     """Refuse labels that the file does not have."""
-    from bench.registry import did_you_mean
-    from bench.yamlfile import ConfigError
+    from bench.ablation.yamlfile import ConfigError
+    from bench.contracts.registry import did_you_mean
 
     labels = [arm.label for arm in ablation.arms]
     for label in only or []:
@@ -115,13 +115,13 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
-    from bench import store
-    from bench.campaign import Campaign
     from bench.executors import Job
     from bench.executors._options import make
-    from bench.plan import default_output, plan
-    from bench.progress import Watch
-    from bench.store import FULL
+    from bench.runs import store
+    from bench.runs.campaign import Campaign
+    from bench.runs.progress import Watch
+    from bench.runs.spec import default_output, plan
+    from bench.runs.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)
@@ -164,11 +164,11 @@ def grow(
     ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
 ) -> Growth:
     """Return what adds pairs of seeds until the ablation's contrast is decided."""
-    from bench import store
+    from bench.ablation.yamlfile import ConfigError
     from bench.decision.growth import Growth
-    from bench.report.metrics import question
+    from bench.metrics import question
     from bench.report.summary import value
-    from bench.yamlfile import ConfigError
+    from bench.runs import store
 
     contrast, until = ablation.contrast, ablation.until
     assert until is not None
@@ -244,8 +244,9 @@ def write_manifest(ablation: Ablation, campaign: Campaign, root: Path, final: bo
     final
         Where it was open how many runs there would be: those that were not needed are not named.
     """
-    from bench import registry, store
-    from bench.plan import plan
+    from bench.contracts import registry
+    from bench.runs import store
+    from bench.runs.spec import plan
 
     # With --only or fewer seeds, what was run before of the same plan stays on the page.
     everything = [spec.folder for spec in plan(ablation)]

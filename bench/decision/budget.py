@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bench.yamlfile import ConfigError
+from bench.ablation.yamlfile import ConfigError
 
 MAX_SEEDS = 1000
 MOST = 64

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bench.decision.budget import Until
 from bench.decision.sequential import Decision, Question, decide, fewest, more
-from bench.plan import RunSpec
+from bench.runs.spec import RunSpec
 
 Value = Callable[[RunSpec], float | None]
 """The metric of a run; NaN where it has ended without one, None where it has not ended."""

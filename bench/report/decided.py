@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.decision.sequential import Decision, decide, fewest, more
-from bench.report.metrics import Metric, bounds, duration, metric, number, plural, question
+from bench.metrics import Metric, bounds, duration, metric, number, plural, question
 from bench.statistics import Interval
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.decision.sequential import Decision
+from bench.metrics import Metric, bounds, listed, metric, number, p_text, plural
 from bench.report import decided
-from bench.report.metrics import Metric, bounds, listed, metric, number, p_text, plural
 from bench.statistics import (
     UNDEFINED,
     Interval,

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import PrivateAttr
 
-from bench import store
-from bench.campaign import Campaign
-from bench.config import read_ablation
+from bench.ablation.file import read_ablation
+from bench.ablation.yamlfile import ConfigError
 from bench.decision.budget import Until, read
 from bench.decision.growth import Growth
 from bench.decision.sequential import Question
 from bench.executors import Executor, Job
-from bench.plan import RunSpec, plan
-from bench.yamlfile import ConfigError
+from bench.runs import store
+from bench.runs.campaign import Campaign
+from bench.runs.spec import RunSpec, plan
 
 ROOT = Path(__file__).parents[2]
 FILE, SMOKE = ROOT / "ablations/skip_dropout.yaml", str(ROOT / "ablations/profiles/smoke.yaml")
