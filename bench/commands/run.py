@@ -115,7 +115,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
-    from bench.executors import Job
+    from bench.contracts.executor import Job
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from bench.executors import Executor, Job
+from bench.contracts.executor import Executor, Job
 from bench.runs import lock as runlock
 from bench.runs import store
 from bench.runs.spec import RunSpec

@@ -11,10 +11,10 @@ from pydantic import PrivateAttr
 
 from bench.ablation.file import read_ablation
 from bench.ablation.yamlfile import ConfigError
+from bench.contracts.executor import Executor, Job
 from bench.decision.budget import Until, read
 from bench.decision.growth import Growth
 from bench.decision.sequential import Question
-from bench.executors import Executor, Job
 from bench.runs import store
 from bench.runs.campaign import Campaign
 from bench.runs.spec import RunSpec, plan
