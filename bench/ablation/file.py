@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,10 +17,10 @@ from bench.contracts import registry
 from bench.contracts.variant import Variant
 from bench.decision import budget
 from bench.metrics import METRICS
+from bench.names import LABEL
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 
-LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 MAX_CELLS = 256
 
 
@@ -171,6 +170,12 @@ def read_ablation(
         One line naming file, line and field.
     """
     document = load(path)
+    for what, name in (("the file", path.stem), ("--profile", Path(profile).stem)):
+        if not LABEL.fullmatch(name):  # it names folders, jobs and pages
+            raise ConfigError(
+                f"{path}:1: {what}: {name!r} cannot be a name; use letters, digits, _ . + - "
+                "(64 at most, a letter or digit first)"
+            )
     if not isinstance(document.data, dict):
         raise ConfigError(
             f"{path}:1: an ablation file is a mapping with question, contrast, variants"

@@ -59,7 +59,8 @@ def plan_command(
     from bench.decision.power import expected_pairs
     from bench.executors.processes import cores
     from bench.runs import store
-    from bench.runs.spec import cost, default_output, plan, readings
+    from bench.runs.cost import cost, readings
+    from bench.runs.spec import default_output, plan
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench.ablation.yamlfile import ConfigError
+from bench.names import MAX_SEED
 
 MAX_SEEDS = 1000
 MOST = 64
@@ -99,4 +100,6 @@ def read(value: Any, where: str, offset: int = 0) -> tuple[tuple[int, ...], Unti
         raise ConfigError(
             f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
         )
+    if max(seeds) + offset > MAX_SEED:
+        raise ConfigError(f"{where}: seeds: at most {MAX_SEED} (2^53 − 1): tables round beyond")
     return tuple(seed + offset for seed in seeds), until
