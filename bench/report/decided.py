@@ -44,51 +44,51 @@ def kind(decision: Decision, expect: str) -> str:
     return "supported" if expect in ("different", decision.kind) else "opposite"
 
 
-def headline(decision: Decision, said: Metric, expect: str) -> str:
+def headline(decision: Decision, measure: Metric, expect: str) -> str:
     """Return the answer in a few words."""
     found = kind(decision, expect)
     if found == "supported":
-        how = "is" if said.binary else "tends to be"
+        how = "is" if measure.binary else "tends to be"
         expected = " as expected" if expect == decision.kind else ""
-        return f"Decided: yes, {said.title} {how} {decision.kind}{expected}"
+        return f"Decided: yes, {measure.title} {how} {decision.kind}{expected}"
     if found == "opposite":
-        return f"Decided: no, the opposite: {said.title} is {decision.kind}, expected {expect}"
+        return f"Decided: no, the opposite: {measure.title} is {decision.kind}, expected {expect}"
     if found == "equivalent":
-        return f"Decided: no difference in {said.title} that would be of interest"
+        return f"Decided: no difference in {measure.title} that would be of interest"
     return "Not decided yet"
 
 
 def effect(
-    decision: Decision, said: Metric, runs: pd.DataFrame, seeds: list[int],
+    decision: Decision, measure: Metric, runs: pd.DataFrame, seeds: list[int],
     contrast: dict[str, Any],
 ) -> str:  # fmt: skip
     """Say what was found in counts that need no statistics, and the estimate with its bounds."""
     of, against, smallest = contrast["of"], contrast["against"], contrast.get("smallest")
-    unit = f" {said.unit}" if said.unit else ""
+    unit = f" {measure.unit}" if measure.unit else ""
     shown = Interval(*decision.effect)
-    limits = bounds(shown, said.digits, "{} to {}", signed=True) or "not bounded yet"
-    if said.binary:
-        chosen = runs[runs["seed"].isin(seeds)].set_index(["label", "seed"])[said.name]
+    limits = bounds(shown, measure.digits, "{} to {}", signed=True) or "not bounded yet"
+    if measure.binary:
+        chosen = runs[runs["seed"].isin(seeds)].set_index(["label", "seed"])[measure.name]
         counts = [
             f"{int(np.sum([float(chosen[label, seed]) for seed in seeds]))} of {len(seeds)} "
             f"({label})"
             for label in (of, against)
         ]
         text = (
-            f"{said.short}: {counts[0]} against {counts[1]}; difference of the rates "
+            f"{measure.short}: {counts[0]} against {counts[1]}; difference of the rates "
             f"{number(decision.effect.estimate, 2, signed=True)} (95 % confidence sequence {limits})"
         )
     else:
         tied = decision.pairs - decision.above - decision.below
         ties = f", {tied} tied" if tied else ""
         text = (
-            f"{said.title} of {of} is higher than that of {against} in {decision.above} of "
+            f"{measure.title} of {of} is higher than that of {against} in {decision.above} of "
             f"{plural(decision.pairs, 'pair')} and lower in {decision.below}{ties}; median "
-            f"difference {said.text(decision.effect.estimate, signed=True)}{unit} "
+            f"difference {measure.text(decision.effect.estimate, signed=True)}{unit} "
             f"(95 % confidence sequence {limits})"
         )
     if smallest is not None:
-        text += f"; smallest effect of interest {said.text(smallest)}{unit}"
+        text += f"; smallest effect of interest {measure.text(smallest)}{unit}"
     return f"{text}."
 
 
@@ -106,11 +106,11 @@ def looked(decision: Decision, cost: str) -> str:
 
 
 def needed(
-    decision: Decision, differences: list[float], said: Metric, smallest: float | None,
+    decision: Decision, differences: list[float], measure: Metric, smallest: float | None,
     pair_seconds: float,
 ) -> tuple[int | None, str]:  # fmt: skip
     """Return how many more pairs it would take if they went on like this, and that in words."""
-    pairs = more(differences, question(said.name, smallest))
+    pairs = more(differences, question(measure.name, smallest))
     if pairs is None:
         text = "out of reach of more seeds if it goes on like this"
         if smallest is None:
@@ -125,21 +125,21 @@ def needed(
 def answer(runs: pd.DataFrame, contrast: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
     """Return the parts of a verdict; empty where no pair has ended."""
     of, against = contrast["of"], contrast["against"]
-    said, expect = metric(contrast["metric"]), contrast.get("expect") or "different"
-    kept, differences = in_order(runs, said.name, of, against, seeds)
+    measure, expect = metric(contrast["metric"]), contrast.get("expect") or "different"
+    kept, differences = in_order(runs, measure.name, of, against, seeds)
     if not differences:
         return {}
     smallest = contrast.get("smallest")
-    decision = decide(differences, question(said.name, smallest))
+    decision = decide(differences, question(measure.name, smallest))
     costs = runs[(runs["status"] == "ok") & runs["label"].isin([of, against])]
     seconds = (
         float(costs.groupby("label")["seconds"].median().sum()) if "seconds" in costs else math.nan
     )
-    pairs, cost = needed(decision, differences, said, smallest, seconds)
+    pairs, cost = needed(decision, differences, measure, smallest, seconds)
     return {
         "kind": kind(decision, expect),
-        "headline": headline(decision, said, expect),
-        "effect": effect(decision, said, runs, kept, contrast),
+        "headline": headline(decision, measure, expect),
+        "effect": effect(decision, measure, runs, kept, contrast),
         "test": looked(decision, cost),
         "decision": decision,
         "more": pairs,
