@@ -15,8 +15,7 @@ from bench.ranking.protocol import Protocol
 from bench.statistics import Floats
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _as_sampled(sample: Sample, weights: Floats) -> Sample:
     return Sample(cells, weights, np.zeros(len(cells), dtype=np.int64))
 
 
-def measure(setup: Setup, state: SearchState, protocol: Protocol) -> Ranking:
+def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.
 
     Raises
