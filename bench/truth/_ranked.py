@@ -37,7 +37,7 @@ class Ranked(Trained):
         """See `Truth.mean`; of isomorphic cells one needs to be known."""
         return super().mean([self._twin(cell) for cell in cells])
 
-    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+    def accuracy_of(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
         """Return the mean accuracy of a cell; trains it where neither it nor a twin is known."""
         known = self._twin(cell)
         if known not in self.accuracy:

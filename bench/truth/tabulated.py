@@ -89,15 +89,17 @@ class Tabulated(Standalone):
         output = cache_folder() / "tabulated" / f"{recipe.digest[:32]}.parquet"
         rows, trials = kept(recipe, output), recipe.trials()
         if missing := sum(trial not in rows for trial in trials):
-            said(f"truth: {missing:,} of {len(trials):,} trainings to do; kept in {output.parent}")
+            notify(
+                f"truth: {missing:,} of {len(trials):,} trainings to do; kept in {output.parent}"
+            )
             done = tabulate(recipe, output, cores(), _every(len(trials) // 20 or 1))
             for (cell, seed), message in done["failed"].items():
-                said(f"truth: {cell} seed {seed} failed: {message}")
+                notify(f"truth: {cell} seed {seed} failed: {message}")
             rows = kept(recipe, output)
         return {trial: rows[trial] for trial in trials if trial in rows}
 
 
-def said(text: str) -> None:
+def notify(text: str) -> None:
     """Tell people, not programs."""
     print(text, file=sys.stderr)
 
@@ -105,6 +107,6 @@ def said(text: str) -> None:
 def _every(step: int) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         if done % step == 0 or done == total:
-            said(f"truth: {done:,} of {total:,} trained")
+            notify(f"truth: {done:,} of {total:,} trained")
 
     return tell

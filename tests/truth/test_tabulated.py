@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bench.cli import application
 from bench.ranking.measure import measure
 from bench.ranking.population import Population
-from bench.runs.run import worth
+from bench.runs.run import judge_cell
 from bench.search.settings import Settings
 from bench.search.setup import Setup, build, initial_state
 from bench.training import tabulate
@@ -87,19 +87,23 @@ def test_a_found_cell_is_looked_up_itself_or_a_twin_or_trained(
     twin = next(c for c in space.architectures()
                 if space.canonical(c) in classes and space.encode(c) not in sampled)  # fmt: skip
     known = classes[space.canonical(twin)]
-    assert truth.ask(space.encode(twin)) == truth.ask(known) == truth.accuracy[known][0]
+    assert (
+        truth.accuracy_of(space.encode(twin))
+        == truth.accuracy_of(known)
+        == truth.accuracy[known][0]
+    )
     assert not trained
     unknown = next(c for c in space.unique() if space.canonical(c) not in classes)
     name = space.encode(unknown)
     assert np.isnan(truth.mean([name])).all()  # a look-up along the search trains nothing
-    found = worth(made, unknown)
+    found = judge_cell(made, unknown)
     assert trained == [name] and 0 <= found["true_accuracy"] <= 100
     assert list(truth.reference) and name not in truth.reference
     means = truth.mean(truth.reference)
     assert found["percentile"] == pytest.approx(100 * (means < found["true_accuracy"]).mean())
     assert found["regret"] == means.max() - found["true_accuracy"]
     assert found["truth"]["cells"] == 20 and found["truth"]["random"] == pytest.approx(means.mean())
-    assert truth.ask(name) == found["true_accuracy"] and trained == [name]
+    assert truth.accuracy_of(name) == found["true_accuracy"] and trained == [name]
 
 
 def test_supernets_are_ranked_on_the_sample() -> None:
