@@ -37,11 +37,11 @@ class Ranked(Trained):
         """See `Truth.mean`; of isomorphic cells one needs to be known."""
         return super().mean([self._twin(cell) for cell in cells])
 
-    def accuracy_of(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+    def accuracy_of(self, cell: str, notify: Callable[[str], None] = lambda text: None) -> float:
         """Return the mean accuracy of a cell; trains it where neither it nor a twin is known."""
         known = self._twin(cell)
         if known not in self.accuracy:
-            found = [self._train(cell, seed, said) for seed in range(self.seeds)]
+            found = [self._train(cell, seed, notify) for seed in range(self.seeds)]
             places = max(map(len, self.accuracy.values()), default=0)
             row = np.full(max(places, len(found)), np.nan)
             row[: len(found)] = found
