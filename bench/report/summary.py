@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.registry import did_you_mean
-from bench.metrics import COLLAPSE, METRICS
+from bench.metrics import COLLAPSE, METRICS, metric
 from bench.ranking.correlation import tau_interval
 from bench.report.contrast import Verdict, compare, decide, values
 from bench.runs import store
@@ -96,7 +96,8 @@ class Summary:
     @cached_property
     def verdict(self) -> Verdict:
         """The answer in parts."""
-        return decide(self.runs, self.manifest["contrast"])
+        looks = list(self.manifest["seeds"]) if self.manifest.get("until") else None
+        return decide(self.runs, self.manifest["contrast"], looks)
 
     @property
     def answer(self) -> str:
@@ -179,7 +180,7 @@ class Summary:
     def _interval(
         self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]
     ) -> Interval:
-        if name == "collapsed":
+        if metric(name).binary:
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
@@ -284,6 +285,7 @@ class Summary:
             "contrast": self.manifest["contrast"],
             "answer": self.answer,
             "verdict": self.verdict.kind,
+            "more_pairs": self.verdict.more,
             "difference": list(comparison.difference),
             "p": comparison.p,
             "seeds": list(comparison.seeds),
@@ -326,6 +328,13 @@ def _name(folder: str) -> dict[str, Any]:
     return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
 
 
+def value(folder: Path, name: str) -> float:
+    """Return one number of a run that has ended; NaN where it failed or has no such number."""
+    row = _row(folder.name, store.read_result(folder), folder)
+    found = row.get(name) if row["status"] == "ok" else None
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else math.nan
+
+
 def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
     """Return one run as a row; what was planned and is not there becomes a missing run."""
     row = _name(folder)
@@ -338,6 +347,8 @@ def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, An
     row |= {"stopped_epoch": stopped.get("epoch"), "stopped_reason": stopped.get("reason")}
     share = plain.get("weight_free_share")
     row["collapsed"] = None if share is None else float(share >= COLLAPSE - 1e-9)
+    percentile = plain.get("percentile")
+    row["worse_than_random"] = None if percentile is None else float(percentile < 50)
     search, ranking = plain.get("search_seconds"), plain.get("ranking_seconds")
     row["cost_seconds"] = plain.get("seconds") if search is None else search + (ranking or 0.0)
     return row
