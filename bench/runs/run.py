@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import platform
 import subprocess
@@ -197,18 +196,15 @@ def judge_cell(
     }
     if truth is not None:
         accuracy = truth.accuracy_of(space.encode(cell), notify)
-        everything = truth.mean(truth.reference)
-        ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            "percentile": 100 * float((everything < accuracy).mean()) if ranked else math.nan,
+            "percentile": truth.percentile(accuracy),
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(everything), "best": truth.best,
-            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
+            "cells": len(truth.reference), "best": truth.best, "random": truth.random,
         }  # fmt: skip
     return outcome
 

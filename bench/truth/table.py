@@ -12,7 +12,7 @@ from bench.contracts.identity import Place
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.truth._columns import Measurement, Split, parse_column
-from bench.truth._long import accuracies, is_long, metadata, read
+from bench.truth._long import accuracies, is_long, metadata, read, weights
 from bench.truth._unpickle import read_bytes
 from bench.truth._wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
 
@@ -58,11 +58,13 @@ class Table(TruthSource):
         data = read_bytes(self.path, LARGEST)
         digest = hashlib.sha256(data).hexdigest()
         provenance = f"column {column} of {self.path.name}"
+        weight: dict[str, float] = {}
         if not is_parquet(data):
             accuracy, space = read_csv(unpack(data, source), column, source)
         elif is_long(file := parquet_file(data, source)):
             if measured is not None:
                 trials, space = read(file, source)
+                weight = weights(trials)
                 accuracy, measured, provenance = accuracies(
                     trials, metadata(file), measured, source
                 )
@@ -81,6 +83,7 @@ class Table(TruthSource):
             provenance=f"{provenance} (sha256 {digest[:12]})",
             sha256=digest,
             space=space,
+            weight={cell: w for cell, w in weight.items() if cell in accuracy},
         )
 
     def _measurement(self) -> Measurement | None:
