@@ -25,9 +25,9 @@ def select(
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
     from bench.ablation.file import assignment
     from bench.contracts import registry
-    from bench.runs import checkpoint, store
+    from bench.runs import store
+    from bench.runs.reopen import reopen
     from bench.runs.run import arithmetic, judge_cell, rewind
-    from bench.search.setup import build, initial_state
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
@@ -38,11 +38,8 @@ def select(
         "selection", {str(k[0]): v for k, v in parameters.items()} | {"name": rule}
     )
     spec = store.read_spec(run)
-    saved = checkpoint.load(run / store.CHECKPOINT, spec.digest)
     with arithmetic(spec):
-        setup = build(spec.settings, spec.variants, spec.seed)
-        state = initial_state(setup)
-        state.load_dict(saved)
+        setup, state = reopen(run)
         rewind(state)
         found = judge_cell(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}
