@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+LISTED = 100
+"""Runs that are named; a terminal holds no more."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -55,7 +58,8 @@ def status(
         note = f"; about {duration(left)} left" if left else ""
         print(f"{root}: {len(states)} runs: {counts}{note}")
         table = Table(box=None, pad_edge=False, show_header=False)
-        for state in attention(states):
+        noted = list(attention(states))
+        for state in noted[:LISTED]:
             heard = (
                 f"silent for {duration(state.quiet)}"
                 if state.kind == "stale" and state.quiet
@@ -67,6 +71,8 @@ def status(
             table.add_row(Text(state.label), f"seed {state.seed}", state.kind, Text(note[:120]))
         if table.rows:
             console.print(table)
+        if len(noted) > LISTED:
+            print(f"and {len(noted) - LISTED} more; --json has them all")
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
             print(f"next    python -m bench retry {root}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)
