@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bench.ablation.criteria import Criterion, Explanation
 from bench.ablation.layers import Layer, assignment, named
-from bench.ablation.places import profile_file
+from bench.ablation.places import ablation_file, profile_file
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import registry
 from bench.contracts.variant import Variant
+from bench.decision import budget
 from bench.metrics import METRICS
-from bench.names import LABEL, MAX_SEED
+from bench.names import LABEL
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 
-MAX_SEEDS = 1000
 MAX_CELLS = 256
 MAX_VARIANTS = 512
 
@@ -36,6 +36,10 @@ class Contrast(BaseModel):
     of: str = Field(description="the variant that is asked about")
     against: str = Field(description="the variant that it is compared with")
     expect: Literal["lower", "higher", "different"] = "different"
+    smallest: float | None = Field(
+        None, gt=0, allow_inf_nan=False,
+        description="smallest effect of interest, in the metric's unit; of a rate, between 0 and 1",
+    )  # fmt: skip
 
 
 class AblationFile(BaseModel):
@@ -85,13 +89,16 @@ class Ablation:
     profile: str
     path: Path
     explanation: Explanation | None = None
+    until: budget.Until | None = None
+    """Seeds are added until the contrast is decided; `seeds` are then those that there may be."""
     notes: tuple[str, ...] = ()
     """What a reader of the command line should know: options that an arm does not take."""
 
 
 def read_ablation(
-    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None
-) -> Ablation:
+    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None,
+    *, until: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read an ablation file at the scale of a profile.
 
     Parameters
@@ -102,12 +109,18 @@ def read_ablation(
         ``key=value`` with dotted keys: changes what the profile says.
     seeds
         A count (``5``) or a list (``0,3,7``); overrides the profile's.
+    until
+        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until
+        the contrast is decided or it is spent.
+    seed_offset
+        Added to every seed: the same question asked of others.
 
     Raises
     ------
     ConfigError
         One line naming file, line and field.
     """
+    path = ablation_file(path)
     document = load(path)
     for what, name in (("the file", path.stem), ("--profile", Path(profile).stem)):
         if not LABEL.fullmatch(name):  # it names folders, jobs and pages
@@ -163,12 +176,18 @@ def read_ablation(
             (list(seeds.split(",")) if "," in seeds else seeds),
             "--seeds",
         )
+    if until is not None:
+        seed_value = seed_value if isinstance(seed_value, dict) else {}
+        given = budget.read(seed_value, seed_where)[1] or budget.Until()
+        seed_value = (given.within(until) if until else given).model_dump()
+    numbers, open_until = budget.read(seed_value, seed_where, seed_offset)
     return Ablation(
         name=path.stem,
         question=file.question,
         contrast=file.contrast,
         arms=arms,
-        seeds=_seeds(seed_value, seed_where),
+        seeds=numbers,
+        until=open_until,
         profile=Path(profile).stem,
         path=path,
         explanation=file.explanation,
@@ -260,25 +279,3 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None
     return found
-
-
-def _seeds(value: Any, where: str) -> tuple[int, ...]:
-    """Read seeds: a count or a list of different numbers."""
-    try:
-        if isinstance(value, list):
-            seeds = [int(str(item)) for item in value]
-        else:
-            count = int(str(value))
-            seeds = list(range(count)) if count <= MAX_SEEDS else []
-    except ValueError:
-        raise ConfigError(
-            f"{where}: seeds: expected a count or a list of integers, not {value!r}"
-        ) from None
-    count = len(seeds)
-    if not 1 <= count <= MAX_SEEDS or len(set(seeds)) != count or min(seeds) < 0:
-        raise ConfigError(
-            f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
-        )
-    if max(seeds) > MAX_SEED:
-        raise ConfigError(f"{where}: seeds: at most {MAX_SEED} (2^53 − 1): tables round beyond")
-    return tuple(seeds)

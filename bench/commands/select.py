@@ -25,9 +25,9 @@ def select(
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
     from bench.ablation.layers import Layer
     from bench.contracts import registry
-    from bench.runs import checkpoint, store
+    from bench.runs import store
+    from bench.runs.reopen import reopen
     from bench.runs.run import arithmetic, judge_cell, rewind
-    from bench.search.setup import build, initial_state
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
@@ -35,11 +35,8 @@ def select(
     layer.assign(sets or [])
     chosen = layer.member("selection", otherwise=f"--rule {rule}")
     spec = store.read_spec(run)
-    saved = checkpoint.load(run / store.CHECKPOINT, spec.digest)
     with arithmetic(spec):
-        setup = build(spec.settings, spec.variants, spec.seed)
-        state = initial_state(setup)
-        state.load_dict(saved)
+        setup, state = reopen(run)
         rewind(state)
         found = judge_cell(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}

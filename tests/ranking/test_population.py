@@ -67,3 +67,21 @@ def test_kind_and_file_belong_together(wrong):
 def test_what_needs_truth_says_so():
     with pytest.raises(ValueError, match="needs ground truth"):
         Population(kind="stratified").draw(SPACE)
+
+
+def test_the_top_tenth_may_be_drawn_like_the_others():
+    truth = np.random.default_rng(1).normal(size=6466)
+    sample = Population(kind="stratified", size=200, top_tenth="share").draw(SPACE, truth)
+    assert np.bincount(sample.strata).tolist() == [20] * 10
+    assert sample.weights.sum() == pytest.approx(6466)
+    larger = Population(kind="stratified", size=400, top_tenth="share").draw(SPACE, truth)
+    assert set(sample.cells) < set(larger.cells)  # a larger sample goes on with the same draw
+
+
+def test_known_cells_are_those_with_a_truth():
+    truth = np.full(6466, np.nan)
+    truth[::100] = 50.0
+    everything = Population(kind="known", size=None).draw(SPACE, truth).cells
+    assert everything == list(SPACE.unique())[::100]
+    some = Population(kind="known", size=20).draw(SPACE, truth).cells
+    assert len(some) == 20 and set(some) < set(everything)
