@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bench.ablation.criteria import FEWEST
 from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
-from bench.report.page import POLICY, environment
+from bench.report.page import environment
 from bench.report.ruling import (
     LIMIT,
     Verdict,
@@ -40,7 +40,6 @@ def write(verdicts: Sequence[Verdict], to: Path) -> list[Path]:
             environment()
             .get_template("verdict.html")
             .render(
-                policy=POLICY,
                 verdicts=[_entry(verdict, i, to) for i, verdict in enumerate(verdicts, start=1)],
                 lead=lead,
                 fewest=FEWEST,
