@@ -38,7 +38,7 @@ RUN_COLUMNS = (
 )  # fmt: skip
 FEW_CELLS, FEW_RUNS = 3, 60
 """Cells of a variant that are drawn where there are more runs."""
-HISTORY = 300_000
+HISTORY = 40_000
 """Readings up to which the page holds all of them as a file to take along."""
 
 
