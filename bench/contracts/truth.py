@@ -106,6 +106,11 @@ class TruthSource(Member):
         """What errors call it."""
         return self.name
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it can lack cells or be wrong, so that it is asked before a search."""
+        return True
+
     @abstractmethod
     def load(self) -> Truth:
         """Read the table.

@@ -73,6 +73,20 @@ class Ranking:
             numbers[f"{name}_tau_connected"] = tau_b(scores, truth, weights)
         return numbers
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a τ that is reported first has no value, or no bounds."""
+        found = {}
+        for name, panel in (("tau", self.accuracy), ("tau_loss", self.loss)):
+            found |= {
+                key.replace("tau", name): why
+                for key, why in panel.reasons.items()
+                if key in ("tau", "tau_interval")
+            }
+        if why := self.accuracy.reasons.get("tau_parameters"):
+            found["tau_parameters"] = why
+        return found
+
 
 def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.

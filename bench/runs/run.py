@@ -195,6 +195,7 @@ def judge_cell(
     if truth is not None:
         accuracy = truth.accuracy_of(space.encode(cell), notify)
         everything = truth.mean(truth.reference)
+        everything = everything[np.isfinite(everything)]  # a cell without a number has no rank
         ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
@@ -205,7 +206,7 @@ def judge_cell(
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
             "cells": len(everything), "best": truth.best,
-            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
+            "random": float(everything.mean()) if len(everything) else math.nan,
         }  # fmt: skip
     return outcome
 
@@ -221,6 +222,7 @@ def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     checkpoint.write_atomically(folder / store.RANKING, table)
     return {
         **ranking.flat(),
+        **({"reasons": ranking.reasons} if ranking.reasons else {}),
         "ranking_seconds": time.time() - started,
         "files": {store.RANKING: hashlib.sha256(table).hexdigest()},
     }

@@ -39,6 +39,11 @@ class Analog(TruthSource):
     path: Path | None = None
     """A copy of the package's ``data.anb``; found in the installed package when left out."""
 
+    @property
+    def doubtful(self) -> bool:
+        """A copy only: the package's own is complete, and checked by the hash it recorded."""
+        return self.path is not None
+
     def load(self) -> Truth:
         """See `TruthSource.load`."""
         if self.path is not None:
