@@ -76,11 +76,11 @@ class Ranking:
     @property
     def reasons(self) -> dict[str, str]:
         """Why a τ that is reported first has no value, or no bounds."""
-        found = {}
-        for name, panel in (("tau", self.accuracy), ("tau_loss", self.loss)):
+        found: dict[str, str] = {}
+        for name, measured in (("tau", self.accuracy), ("tau_loss", self.loss)):
             found |= {
                 key.replace("tau", name): why
-                for key, why in panel.reasons.items()
+                for key, why in measured.reasons.items()
                 if key in ("tau", "tau_interval")
             }
         if why := self.accuracy.reasons.get("tau_parameters"):
