@@ -303,4 +303,4 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
         print(f"page    {page}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
-        print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")
+        print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")

@@ -183,9 +183,14 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
-    folder = output.with_suffix(".trials")
+    folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
         return Journal(folder, recipe).rows
@@ -211,7 +216,7 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
