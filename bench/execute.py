@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +20,68 @@ import torch
 
 import bench
 from bench import checkpoint, runlock, store
+from bench.executors import Outcome
 from bench.plan import RunSpec, work
+from bench.runs import fit
+from bench.runs.restore import restore
 from bench.search import DivergedError, Interrupted, search
 from bench.setup import Setup, build, initial_state
 from bench.spaces import Architecture
 from bench.state import SearchState
 
 
-def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lambda: False) -> str:
+def execute(
+    spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lambda: False
+) -> Outcome:
     """Run or resume one run in its folder.
+
+    A folder that has a sound result is left alone: it is that of whoever held it until now.
 
     Returns
     -------
-    str
-        The status: ``ok``, ``diverged``, ``out_of_memory``, ``failed``, ``interrupted`` or
-        ``disk_full``. All but the last two leave a ``result.json``; those leave the last checkpoint
-        to go on from.
+    Outcome
+        How it ended. What was interrupted, or stopped by an error of the storage, leaves no
+        ``result.json`` but the last checkpoint to go on from; all others leave a result.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with runlock.hold(folder, asked_to_stop) as mine:
             if not mine:
-                return "interrupted"
-            if store.done(folder):  # by whoever held the folder until now
-                return "ok"
+                return Outcome.INTERRUPTED
+            if (result := store.read_result(folder)) is not None:
+                return Outcome(result["status"])
             return _execute(spec, folder, asked_to_stop)
     except OSError as error:
-        if error.errno not in store.FULL:
-            raise
         print(f"{folder}: {_line(error)}", file=sys.stderr)
-        return "disk_full"
+        with contextlib.suppress(OSError):  # as far as that goes now
+            last = {**store.read_progress(folder), "status": "stopped", "error": _line(error)}
+            store.write_json(folder / store.PROGRESS, last)
+        return Outcome.of(error)
 
 
-def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> str:
+def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> Outcome:
     store.write_spec(folder, spec)
-    started = time.time()
-    earlier = 0.0
+    clock = Clock()
     state: SearchState | None = None
     outcome: dict[str, Any]
+
+    def keep(state: SearchState) -> None:
+        content = {**state.to_dict(), "seconds": clock.seconds}
+        checkpoint.save(folder / store.CHECKPOINT, spec.digest, content)
+
     with arithmetic(spec):
         try:
-            report = _reporter(folder, started)
+            report = _reporter(folder, clock)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
-            state, earlier = resume(spec, folder, setup)
+            state, clock.earlier = resume(spec, folder, setup)
 
             def after_epoch(state: SearchState) -> None:
-                elapsed = earlier + time.time() - started
-                checkpoint.save(
-                    folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
-                )
+                keep(state)
                 last = {k: v for k, v in state.history[-1].items() if k not in state.architecture}
                 report(status="running", epochs=setup.settings.search.epochs, **last)
 
             search(setup, state, after_epoch=after_epoch, asked_to_stop=asked_to_stop)
-            searched = earlier + time.time() - started
+            searched = clock.seconds
             report(status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs)
 
             def said(text: str) -> None:
@@ -85,27 +93,23 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
                     raise Interrupted
 
             found = conclude(setup, state, folder, said)
-            outcome = {"status": "ok", "search_seconds": searched, **found}
+            outcome = {"status": Outcome.OK, "search_seconds": searched, **found}
         except Interrupted:
             if state is not None:
-                elapsed = earlier + time.time() - started
-                checkpoint.save(
-                    folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
-                )
-            return "interrupted"
+                keep(state)
+            return Outcome.INTERRUPTED
+        except OSError:
+            raise  # says nothing about the run: what is there stays, to go on from
         except DivergedError as error:
-            outcome = {"status": "diverged", "error": str(error)}
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            outcome = {"status": "out_of_memory", "error": _line(error)}
+            outcome = {"status": Outcome.DIVERGED, "error": str(error)}
         except Exception as error:  # recorded with the run, so that the others go on
-            if isinstance(error, OSError) and error.errno in store.FULL:
-                raise  # nothing more can be written; what is there stays
-            if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-                outcome = {"status": "out_of_memory", "error": _line(error)}  # torch on the CPU
+            if checkpoint.out_of_memory(error):
+                outcome = {"status": Outcome.OUT_OF_MEMORY, "error": _line(error)}
             elif os.environ.get("BENCH_DEBUG"):
                 raise
             else:
-                outcome = {"status": "failed", "error": f"{type(error).__name__}: {_line(error)}"}
+                text = f"{type(error).__name__}: {_line(error)}"
+                outcome = {"status": Outcome.FAILED, "error": text}
     result = {
         "schema": spec.code,
         "ablation": spec.ablation,
@@ -113,37 +117,84 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "seed": spec.seed,
         "digest": spec.digest,
         **outcome,
-        "seconds": time.time() - started,
+        "seconds": clock.here,
         "work": work(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
         "provenance": provenance(spec) | {"kernel": state.supernet.kernel if state else "torch"},
     }
     store.write_json(folder / store.RESULT, store.seal(result))
-    return str(outcome["status"])
+    ended: Outcome = outcome["status"]
+    return ended
+
+
+@dataclass
+class Clock:
+    """How long a run takes, whatever the wall clock does meanwhile.
+
+    Attributes
+    ----------
+    earlier
+        Seconds before its checkpoint, in other processes.
+    """
+
+    earlier: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def here(self) -> float:
+        """Seconds in this process."""
+        return time.monotonic() - self.began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in all."""
+        return self.earlier + self.here
 
 
 def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float]:
     """Return the state of the run's checkpoint, if it has a sound one, and the seconds before it.
 
-    An unsound checkpoint is removed, and the state is that before the first step.
+    A checkpoint that is damaged or another run's is removed, one that is sound and does not fit
+    is set aside, and the state is that before the first step. One that merely cannot be read
+    stays where it is.
+
+    Raises
+    ------
+    OSError, MemoryError
+        When it cannot be read.
     """
     path, state = folder / store.CHECKPOINT, initial_state(setup)
-    if not path.exists():
-        return state, 0.0
     try:
         saved = checkpoint.load(path, spec.digest)
-        state.load_dict(saved)
-        if saved.get("compiled") and not state.supernet.compiled:
-            print(
-                f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
-                file=sys.stderr,
-            )
-        return state, float(saved.get("seconds", 0.0))
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except FileNotFoundError:
+        return state, 0.0
+    except checkpoint.RefusedError as error:
+        _set_aside(path, error)
+        return state, 0.0
+    except checkpoint.CheckpointError as error:
         print(f"{_line(error)}; starting again", file=sys.stderr)
         path.unlink(missing_ok=True)
+        return state, 0.0
+    try:
+        restore(setup, state, saved)
+        seconds = fit.real(saved.get("seconds", 0.0), 0, math.inf, "seconds")
+    except fit.MisfitError as error:
+        _set_aside(path, error)
         return initial_state(setup), 0.0  # the other may have been filled in part
+    if saved.get("compiled") and not state.supernet.compiled:
+        print(
+            f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
+            file=sys.stderr,
+        )
+    return state, seconds
+
+
+def _set_aside(path: Path, error: ValueError) -> None:
+    """Keep a checkpoint that was refused, though sound, out of the way."""
+    aside = path.with_name(store.REFUSED)
+    print(f"{path}: {_line(error)}; kept as {aside.name}, starting again", file=sys.stderr)
+    os.replace(path, aside)
 
 
 def conclude(
@@ -209,14 +260,14 @@ def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     """Rank sub-networks against the truth by the run's protocol; keep every score."""
     from bench.ranking.measure import measure
 
-    protocol, started = setup.settings.ranking, time.time()
+    protocol, clock = setup.settings.ranking, Clock()
     assert protocol is not None
     ranking = measure(setup, state, protocol)
     table = ranking.table.to_parquet(index=False)
     checkpoint.write_atomically(folder / store.RANKING, table)
     return {
         **ranking.flat(),
-        "ranking_seconds": time.time() - started,
+        "ranking_seconds": clock.here,
         "files": {store.RANKING: hashlib.sha256(table).hexdigest()},
     }
 
@@ -270,13 +321,10 @@ def _commit() -> str:
     return commit + ("+" if changed else "")
 
 
-def _reporter(folder: Path, started: float) -> Callable[..., None]:
+def _reporter(folder: Path, clock: Clock) -> Callable[..., None]:
     def report(**numbers: Any) -> None:
-        now = time.time()
-        store.write_json(
-            folder / store.PROGRESS,
-            {"time": now, "elapsed": now - started, "pid": os.getpid(), **numbers},
-        )
+        last = {"time": time.time(), "elapsed": clock.here, "pid": os.getpid(), **numbers}
+        store.write_json(folder / store.PROGRESS, last)
 
     return report
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bench import checkpoint, store
 from bench.plan import RunSpec
+from bench.runs.fit import MisfitError
+from bench.runs.restore import restore
 from bench.setup import Setup, build, initial_state
 from bench.state import SearchState
 
@@ -27,5 +29,11 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     spec = own if spec is None else spec
     setup = build(spec.settings, spec.variants, spec.seed)
     state = initial_state(setup)
-    state.load_dict(checkpoint.load(folder / store.CHECKPOINT, own.digest))
+    path = folder / store.CHECKPOINT
+    try:
+        restore(setup, state, checkpoint.load(path, own.digest))
+    except FileNotFoundError:
+        raise checkpoint.CheckpointError(f"{path}: there is none; `bench run` keeps one") from None
+    except MisfitError as error:
+        raise checkpoint.CheckpointError(f"{path}: {error}") from None
     return setup, state

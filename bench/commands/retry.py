@@ -38,7 +38,6 @@ def retry(
     from bench.commands.run import ended, finish
     from bench.executors._options import make, split
     from bench.progress import Watch
-    from bench.store import FULL
     from bench.yamlfile import ConfigError
 
     if other := split(sets or [])[1]:
@@ -56,9 +55,7 @@ def retry(
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
 
 

@@ -90,7 +90,6 @@ def run(
     from bench.executors._options import make
     from bench.plan import default_output, plan
     from bench.progress import Watch
-    from bench.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
@@ -116,9 +115,7 @@ def run(
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
 
 
@@ -132,6 +129,7 @@ def inside_project(path: Path) -> Path:
 def ended(campaign: Campaign) -> int:
     """Say how to go on where something is left to do; return the exit code."""
     from bench import cli
+    from bench.executors import Outcome
 
     if campaign.full:
         print(
@@ -143,7 +141,15 @@ def ended(campaign: Campaign) -> int:
     if campaign.interrupted:
         print(f"interrupted; resume with: {command()}", file=sys.stderr)
         return cli.INTERRUPTED
-    return cli.FAILED if any(s != "ok" for s in campaign.ended.values()) else cli.OK
+    stopped = [s for s in campaign.ended.values() if s is Outcome.STORAGE]
+    if stopped or campaign.error:
+        what = campaign.error or f"{len(stopped)} runs were stopped by an error of the storage"
+        print(
+            f"error: {what}; finished runs and checkpoints are kept; resume with: {command()}",
+            file=sys.stderr,
+        )
+        return cli.FAILED
+    return cli.FAILED if any(s is not Outcome.OK for s in campaign.ended.values()) else cli.OK
 
 
 def command() -> str:

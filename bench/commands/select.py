@@ -23,10 +23,10 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
-    from bench import checkpoint, registry, store
+    from bench import registry, store
     from bench.config import assignment
     from bench.execute import arithmetic, rewind, worth
-    from bench.setup import build, initial_state
+    from bench.reopen import reopen
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
@@ -37,11 +37,8 @@ def select(
         "selection", {str(k[0]): v for k, v in parameters.items()} | {"name": rule}
     )
     spec = store.read_spec(run)
-    saved = checkpoint.load(run / store.CHECKPOINT, spec.digest)
     with arithmetic(spec):
-        setup = build(spec.settings, spec.variants, spec.seed)
-        state = initial_state(setup)
-        state.load_dict(saved)
+        setup, state = reopen(run)
         rewind(state)
         found = worth(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}

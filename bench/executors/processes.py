@@ -18,11 +18,10 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from bench import store
-from bench.executors import Executor, Job
-from bench.worker import EXIT, work
+from bench.executors import STOPPED, Executor, Job, Outcome
+from bench.worker import work
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-STATUS = {code: status for status, code in EXIT.items() if code}
 
 
 def cores() -> int:
@@ -55,7 +54,6 @@ class Processes(Executor):
 
     _waiting: deque[Job] = PrivateAttr(default_factory=deque)
     _running: dict[Path, tuple[BaseProcess, str | None]] = PrivateAttr(default_factory=dict)
-    _refused: dict[Path, str] = PrivateAttr(default_factory=dict)
     _stop: bool = PrivateAttr(default=False)
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -86,13 +84,6 @@ class Processes(Executor):
             if not free:
                 return
             job = self._waiting.popleft()
-            try:
-                store.write_spec(job.folder, job.spec)
-            except OSError as error:
-                if error.errno not in store.FULL:
-                    raise
-                self._refused[job.folder] = "disk_full"
-                continue
             self._running[job.folder] = (self._spawn(job, device), device)
 
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
@@ -104,26 +95,18 @@ class Processes(Executor):
             process.start()
         return process
 
-    def poll(self) -> dict[Path, str]:
+    def poll(self) -> dict[Path, Outcome]:
         """See `Executor.poll`."""
         if self._stop:  # again each time: one may have been about to start when it was asked for
             self._signal(signal.SIGTERM)
-        ended: dict[Path, str] = {}
+        ended: dict[Path, Outcome] = {}
         for folder, (process, _) in list(self._running.items()):
             process.join(timeout=0)
             if process.exitcode is None:
                 continue
             del self._running[folder]
-            result = store.read_result(folder)
-            if process.exitcode in STATUS:
-                ended[folder] = STATUS[process.exitcode]
-            elif process.exitcode in (0, 1) and result is not None:
-                ended[folder] = str(result["status"])
-            else:
-                ended[folder] = "killed"
+            ended[folder] = _outcome(folder, process.exitcode)
         self._start()
-        ended |= self._refused
-        self._refused.clear()
         return ended
 
     def wait(self, seconds: float) -> None:
@@ -149,7 +132,18 @@ class Processes(Executor):
     def active(self) -> int:
         """See `Executor.active`."""
         waiting = 0 if self._stop else len(self._waiting)
-        return waiting + len(self._running) + len(self._refused)
+        return waiting + len(self._running)
+
+
+def _outcome(folder: Path, code: int) -> Outcome:
+    """Return how a run ended whose process did so with an exit code."""
+    if code in STOPPED:
+        return STOPPED[code]
+    try:
+        result = store.read_result(folder) if code in (0, 1) else None
+    except OSError as error:
+        return Outcome.of(error)
+    return Outcome.KILLED if result is None else Outcome(result["status"])
 
 
 def serve(threads: int) -> Any:
