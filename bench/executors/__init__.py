@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.plan import RunSpec
-from bench.registry import Member
+from bench.contracts.registry import Member
+from bench.runs.spec import RunSpec
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when nothing more can be written: all runs stop, and can go on later."""

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import registry, runlock, store
-from bench.checkpoint import IrregularError, read_regular
-from bench.plan import RunSpec
+from bench.contracts import registry
+from bench.runs import lock as runlock
+from bench.runs import store
+from bench.runs.checkpoint import IrregularError, read_regular
+from bench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
-    from bench.config import Ablation
+    from bench.ablation.file import Ablation
 
 MANIFEST = "ablation.json"
 FOLDER = re.compile(r"(?P<label>.+)-seed(?P<seed>\d+)-(?P<digest>[0-9a-f]+)")
@@ -185,7 +187,7 @@ def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
 
 
 def _one_of_each(ablation: Ablation) -> list[RunSpec]:
-    from bench.plan import plan
+    from bench.runs.spec import plan
 
     return plan(ablation.model_copy(update={"seeds": ablation.seeds[:1]}))
 

@@ -9,9 +9,9 @@ import torch
 
 from bench.runs import fit
 from bench.runs.fit import MisfitError
-from bench.search import weight_rate
-from bench.setup import Setup
-from bench.state import SearchState
+from bench.search.loop import weight_rate
+from bench.search.setup import Setup
+from bench.search.state import SearchState
 
 PARTS = {
     "supernet", "compiled", "inductor", "architecture", "weight_optimizer",
