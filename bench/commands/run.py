@@ -129,7 +129,7 @@ def inside_project(path: Path) -> Path:
 def ended(campaign: Campaign) -> int:
     """Say how to go on where something is left to do; return the exit code."""
     from bench import cli
-    from bench.executors import Outcome
+    from bench.contracts.executor import Outcome
 
     if campaign.full:
         print(

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from bench.executors import STOPPED, Executor, Job, Outcome
+from bench.contracts.executor import STOPPED, Executor, Job, Outcome
 from bench.runs import store
 from bench.runs.worker import work
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from bench.executors import Executor, Job, Outcome
+from bench.contracts.executor import Executor, Job, Outcome
 from bench.executors._slurm_job import Batch
 from bench.runs import store
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from bench.executors import Executor, Job, Outcome
+from bench.contracts.executor import Executor, Job, Outcome
 from bench.runs import lock as runlock
 from bench.runs import store
 from bench.runs.spec import RunSpec

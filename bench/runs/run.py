@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 import bench
-from bench.executors import Outcome
+from bench.contracts.executor import Outcome
+from bench.contracts.space import Architecture
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
 from bench.runs.restore import restore
@@ -27,7 +28,6 @@ from bench.runs.spec import RunSpec, work
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
-from bench.spaces import Architecture
 
 
 def execute(

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.contracts.space import Supernet
 from bench.runs import fit
-from bench.spaces import Supernet
 
 
 @dataclass
