@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.streams import generator
 
 

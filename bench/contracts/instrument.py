@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.search.settings import Settings

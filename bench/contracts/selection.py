@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import registry
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource

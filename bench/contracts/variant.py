@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.contracts.space import Active, Space
 from bench.streams import Key, generator
 
