@@ -88,26 +88,35 @@ def run(
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign
+    from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
 
-    ablation = resolve(file, profile, seeds, sets, device)
-    check_only(ablation, only)
-    chosen = make(executor, jobs, sets or [])
-    specs = plan(ablation, only or ())
-    for spec in {spec.settings.data: spec for spec in specs}.values():
-        spec.settings.data.load()  # missing images or truth are said before anything starts
-    for settings in {
-        (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
-    }.values():
-        settings.load_truth()
-    root = output or inside_project(default_output(ablation))
-    campaign = Campaign(root, specs)
-    for source in reuse or ():
-        copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
-        print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+    campaign = Campaign(Path(), ())
     try:
-        write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
+        ablation = resolve(file, profile, seeds, sets, device)
+        check_only(ablation, only)
+        chosen = make(executor, jobs, sets or [])
+        specs = plan(ablation, only or ())
+        for spec in {spec.settings.data: spec for spec in specs}.values():
+            spec.settings.data.load()  # missing images or truth are said before anything starts
+        for settings in {
+            (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
+        }.values():
+            settings.load_truth()
+        root = output or inside_project(default_output(ablation))
+        campaign = Campaign(root, specs)
+        for source in reuse or ():
+            copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
+            print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+        # First, so that `status` knows what is to come.
+        left = record(ablation, specs, root, command())
+        if left:
+            print(
+                f"{root}: {len(left)} runs of these variants with other settings stay there, and "
+                "off the tables",
+                file=sys.stderr,
+            )
         with Watch(campaign) as watch:
             campaign.run(chosen, watch, force=force)
         if not (campaign.full or campaign.interrupted):
@@ -155,38 +164,6 @@ def ended(campaign: Campaign) -> int:
 def command() -> str:
     """Return the command line as it can be typed again."""
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
-
-
-def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
-    """Keep what was asked beside the runs, so that a report needs the folder alone."""
-    from bench.contracts import registry
-    from bench.runs import store
-    from bench.runs.spec import plan
-
-    # With --only or fewer seeds, what was run before of the same plan stays on the page.
-    everything = [spec.folder for spec in plan(ablation)]
-    kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
-    store.write_json(
-        root / "ablation.json",
-        {
-            "name": ablation.name,
-            "question": ablation.question,
-            "contrast": ablation.contrast.model_dump(),
-            "explanation": ablation.explanation and ablation.explanation.model_dump(mode="json"),
-            "profile": ablation.profile,
-            "seeds": list(ablation.seeds),
-            "command": command(),
-            "arms": [
-                {
-                    "label": arm.label,
-                    "variants": [registry.dump(variant) for variant in arm.interventions],
-                    "settings": arm.settings.model_dump(mode="json"),
-                }
-                for arm in ablation.arms
-            ],
-            "runs": list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)])),
-        },
-    )
 
 
 def finish(root: Path, campaign: Campaign, as_json: bool) -> None:

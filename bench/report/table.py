@@ -73,10 +73,15 @@ def as_text(summary: Summary) -> None:
         console.print()
         console.print(_differences(summary))
     console.print()
-    if summary.unknown:
-        console.print(Text(summary.unknown))
+    for text in notes(summary):
+        console.print(Text(text))
     console.print(Text(summary.answer, style="bold"))
     console.print()
+
+
+def notes(summary: Summary) -> list[str]:
+    """Return what must be known before the answer is believed, a sentence or two each."""
+    return [text for text in (summary.changed, summary.unknown) if text]
 
 
 def _variants(summary: Summary, width: int) -> Table:
@@ -228,8 +233,8 @@ def headings(summary: Summary) -> list[str]:
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
-    if summary.unknown:
-        lines += [_md(summary.unknown), ""]
+    for text in notes(summary):
+        lines += [_md(text), ""]
     names = headings(summary)
     lines += [
         "| " + " | ".join(_md(name) for name in names) + " |",

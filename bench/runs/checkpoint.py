@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
-import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from bench.files import UnfitFileError, open_regular
 
 MAGIC = b"bench-checkpoint-1\n"
 
@@ -23,10 +23,6 @@ class CheckpointError(ValueError):
 
 class RefusedError(CheckpointError):
     """A checkpoint of this run whose checksum is right and whose content is not one."""
-
-
-class IrregularError(ValueError):
-    """Something other than a regular file where one should be."""
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -59,39 +55,6 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
             os.close(folder)
 
 
-def read_regular(path: Path) -> bytes:
-    """Read a regular file; links are not followed, and neither is one in place of its folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where there is no such file.
-    IrregularError
-        Where something else stands in its place: a link, a folder, a device, a pipe.
-    OSError
-        When it is there and cannot be read; names the file.
-    """
-    follow = getattr(os, "O_NOFOLLOW", 0)
-    try:
-        folder = os.open(path.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | follow)
-        try:
-            flags = os.O_RDONLY | follow | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait
-            handle = os.open(path.name, flags, dir_fd=folder)
-        finally:
-            os.close(folder)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise IrregularError(f"{path}: not a regular file")
-        with os.fdopen(handle, "rb") as file:
-            return file.read()
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            raise IrregularError(
-                f"{path}: a link or another kind of file is in its place"
-            ) from None
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
 def save(path: Path, identity: str, state: dict[str, Any]) -> None:
     """Write tensors and plain values with a checksum and the identity of their run."""
     buffer = io.BytesIO()
@@ -118,9 +81,12 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
         When there is no room for it.
     """
     try:
-        content = read_regular(path)
-    except IrregularError as error:
+        with open_regular(path, links=False) as file:
+            content = file.read()
+    except UnfitFileError as error:
         raise CheckpointError(str(error)) from None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     if not content.startswith(MAGIC):
         raise CheckpointError(f"{path}: not a checkpoint of this program")
     digest, payload = content[len(MAGIC) : len(MAGIC) + 32], content[len(MAGIC) + 32 :]

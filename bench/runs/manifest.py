@@ -7,6 +7,7 @@ one folder, at once or one after the other.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts import registry
+from bench.files import open_regular
 from bench.runs import lock as runlock
 from bench.runs import store
-from bench.runs.checkpoint import IrregularError, read_regular
 from bench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """
     path = root / MANIFEST
     try:
-        manifest = json.loads(read_regular(path))
+        with open_regular(path, links=False) as file:
+            manifest = json.loads(file.read())
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: {root} is no output folder of `bench run`") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     if not isinstance(manifest, dict) or not set(manifest) >= NEEDED:
         raise ValueError(f"{path}: expected question, contrast, arms and runs")
@@ -59,7 +63,14 @@ def read_manifest(root: Path) -> dict[str, Any]:
             raise ValueError(f"{path}: runs: {folder!r} is not the name of a run folder")
     if not {"metric", "of", "against"} <= set(manifest["contrast"]):
         raise ValueError(f"{path}: contrast: expected metric, of and against")
-    return {"name": root.name, "profile": "", "command": "", "seeds": [], **manifest}
+    return {
+        "name": root.name,
+        "profile": "",
+        "command": "",
+        "commands": [],
+        "seeds": [],
+        **manifest,
+    }
 
 
 def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: str) -> list[str]:
@@ -80,7 +91,7 @@ def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: st
         before = _before(root, ablation)
         _refuse_another(root, ablation, before)
         current = {spec.label: spec for spec in _one_of_each(ablation)}
-        kept, left = _kept(before["runs"], current)
+        kept, left = _kept(before["runs"], current, each="name" not in before)
         for name in left:
             if runlock.alive(root / name):
                 raise ValueError(
@@ -138,17 +149,10 @@ def _before(root: Path, ablation: Ablation) -> dict[str, Any]:
         return {"runs": _planned_in(root, ablation.name), "arms": []}
     try:
         return read_manifest(root)
-    except ValueError:
-        read_regular_or_irregular(path)
+    except ValueError as error:
+        if isinstance(error.__cause__, OSError):  # it merely cannot be read: not to be written over
+            raise
         return {"runs": _planned_in(root, ablation.name), "arms": [], "stated": {"time": None}}
-
-
-def read_regular_or_irregular(path: Path) -> None:
-    """Raise OSError where a file merely cannot be read: it must not be written over then."""
-    try:
-        read_regular(path)
-    except IrregularError:
-        return
 
 
 def _planned_in(root: Path, name: str) -> list[str]:
@@ -189,24 +193,24 @@ def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
 def _one_of_each(ablation: Ablation) -> list[RunSpec]:
     from bench.runs.spec import plan
 
-    return plan(ablation.model_copy(update={"seeds": ablation.seeds[:1]}))
+    return plan(dataclasses.replace(ablation, seeds=ablation.seeds[:1]))
 
 
-def _kept(names: Sequence[str], current: dict[str, RunSpec]) -> tuple[list[str], list[str]]:
+def _kept(
+    names: Sequence[str], current: dict[str, RunSpec], each: bool
+) -> tuple[list[str], list[str]]:
     """Part the runs planned before: those of variants as they are now, and those of others.
 
-    Variants that the ablation does not name now are left as they were.
+    Variants that the ablation does not name now are left as they were. All runs of a variant in a
+    manifest have the same settings, so that one tells for all, unless ``each`` is to be looked at.
     """
-    kept, left, known = [], [], dict[tuple[str, int], str]()
+    kept, left, known = list[str](), list[str](), dict[str, bool]()
     for name in names:
-        spec = current.get(_label(name))
-        if spec is None:
-            kept.append(name)
-            continue
-        key = (_label(name), _seed(name))
-        if key not in known:
-            known[key] = spec.model_copy(update={"seed": key[1]}).folder
-        (kept if known[key] == name else left).append(name)
+        label, spec = _label(name), current.get(_label(name))
+        if each or label not in known:
+            same = spec is None or spec.model_copy(update={"seed": _seed(name)}).folder == name
+            known[label] = same
+        (kept if known[label] else left).append(name)
     return kept, left
 
 

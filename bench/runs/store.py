@@ -21,7 +21,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.runs.checkpoint import IrregularError, read_regular, write_atomically
+from bench.files import UnfitFileError, open_regular
+from bench.runs.checkpoint import write_atomically
 from bench.runs.lock import LOCK
 from bench.runs.spec import RunSpec
 
@@ -100,10 +101,33 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def read_regular(path: Path) -> bytes:
+    """Read a file of a run's folder; neither it nor the folder may be a link.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    UnfitFileError
+        Where something else stands in its place.
+    OSError
+        When it is there and cannot be read; names the file.
+    """
+    try:
+        if path.parent.is_symlink():
+            raise UnfitFileError(f"{path.parent}: is a link")
+        with open_regular(path, links=False) as file:
+            return file.read()
+    except NotADirectoryError:
+        raise UnfitFileError(f"{path.parent}: is not a folder") from None
+    except OSError as error:  # where it fails in reading, it does not say of what
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def _sha256(path: Path) -> str | None:
     try:
         return hashlib.sha256(read_regular(path)).hexdigest()
-    except (FileNotFoundError, IrregularError):
+    except (FileNotFoundError, UnfitFileError):
         return None
 
 
@@ -178,7 +202,7 @@ def confined(root: Path, spec: RunSpec) -> Path:
 
 def folders(root: Path) -> Iterator[Path]:
     """Yield the run folders below an output folder, sorted by name; links are not followed."""
-    yield from sorted(p.parent for p in root.glob(f"*/{SPEC}") if not p.parent.is_symlink())
+    yield from sorted(p.parent for p in root.glob(f"[!.]*/{SPEC}") if not p.parent.is_symlink())
 
 
 def reuse(source: Path, wanted: dict[Path, RunSpec]) -> list[Path]:
