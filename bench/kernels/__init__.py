@@ -27,6 +27,8 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 120.0
 """Seconds that a compiler may take."""
+PROBLEMS: dict[str, str] = {}
+"""Kernel → why it could not be loaded in this process."""
 
 
 @functools.cache
@@ -38,7 +40,8 @@ def load(name: str) -> ctypes.CDLL | None:
     """
     try:
         return ctypes.CDLL(str(_compiled(Path(__file__).parent / f"{name}.cpp")))
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        PROBLEMS[name] = " ".join(str(error).split())[:200]
         return None
 
 

@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import math
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import bench
 from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
+from bench.runs.provenance import Leg, joined, known_legs, leg, provenance
 from bench.runs.restore import restore
+from bench.runs.sources import changed
 from bench.runs.spec import RunSpec, work
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state
@@ -62,10 +61,11 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
     store.write_spec(folder, spec)
     clock = Clock()
     state: SearchState | None = None
+    legs: list[Leg] = []
     outcome: dict[str, Any]
 
     def keep(state: SearchState) -> None:
-        content = {**state.to_dict(), "seconds": clock.seconds}
+        content = {**state.to_dict(), "seconds": clock.seconds, "legs": legs}
         checkpoint.save(folder / store.CHECKPOINT, spec.digest, content)
 
     with arithmetic(spec):
@@ -73,7 +73,8 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             report = _reporter(folder, clock)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
-            state, clock.earlier = resume(spec, folder, setup)
+            state, clock.earlier, legs = resume(spec, folder, setup)
+            legs = go_on(legs, leg(spec, state.supernet), folder)
 
             def after_epoch(state: SearchState) -> None:
                 keep(state)
@@ -121,7 +122,8 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "work": work(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
-        "provenance": provenance(spec) | {"kernel": state.supernet.kernel if state else "torch"},
+        **joined(legs := legs or [leg(spec, None)]),
+        "provenance": provenance(spec, legs),
     }
     store.write_json(folder / store.RESULT, store.seal(result))
     ended: Outcome = outcome["status"]
@@ -152,8 +154,20 @@ class Clock:
         return self.earlier + self.here
 
 
-def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float]:
-    """Return the state of the run's checkpoint, if it has a sound one, and the seconds before it.
+def go_on(legs: list[Leg], now: Leg, folder: Path) -> list[Leg]:
+    """Return what computed a run so far and does from here on; say where the code has changed."""
+    if not legs:
+        return [now]
+    if differ := changed(legs[-1]["sources"]):
+        text = f"{', '.join(differ)} changed since this checkpoint; --force starts again"
+        print(f"{folder / store.CHECKPOINT}: {text}", file=sys.stderr)
+    return legs if legs[-1] == now else [*legs, now]
+
+
+def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float, list[Leg]]:
+    """Return the state of the run's checkpoint, if it has a sound one, and what came before it.
+
+    That are the seconds that it took, and what computed it.
 
     A checkpoint that is damaged or another run's is removed, one that is sound and does not fit
     is set aside, and the state is that before the first step. One that merely cannot be read
@@ -168,26 +182,27 @@ def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, floa
     try:
         saved = checkpoint.load(path, spec.digest)
     except FileNotFoundError:
-        return state, 0.0
+        return state, 0.0, []
     except checkpoint.RefusedError as error:
         _set_aside(path, error)
-        return state, 0.0
+        return state, 0.0, []
     except checkpoint.CheckpointError as error:
         print(f"{_line(error)}; starting again", file=sys.stderr)
         path.unlink(missing_ok=True)
-        return state, 0.0
+        return state, 0.0, []
     try:
         restore(setup, state, saved)
         seconds = fit.real(saved.get("seconds", 0.0), 0, math.inf, "seconds")
+        legs = known_legs(saved)
     except fit.MisfitError as error:
         _set_aside(path, error)
-        return initial_state(setup), 0.0  # the other may have been filled in part
+        return initial_state(setup), 0.0, []  # the other may have been filled in part
     if saved.get("compiled") and not state.supernet.compiled:
         print(
             f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
             file=sys.stderr,
         )
-    return state, seconds
+    return state, seconds, legs
 
 
 def _set_aside(path: Path, error: ValueError) -> None:
@@ -284,41 +299,6 @@ def arithmetic(spec: RunSpec) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
-
-
-def provenance(spec: RunSpec) -> dict[str, Any]:
-    """Return what somebody needs to get the same numbers again."""
-    return {
-        "bench": bench.__version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": spec.settings.device,
-        "threads": spec.settings.threads,
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
-
-
-def _commit() -> str:
-    """Return the commit of a source checkout, ``+`` where it is changed; empty elsewhere."""
-    git = ["git", "-C", str(Path(bench.__file__).parent)]
-    try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no", "."],
-            capture_output=True, text=True, timeout=5, check=True,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit + ("+" if changed else "")
 
 
 def _reporter(folder: Path, clock: Clock) -> Callable[..., None]:
