@@ -35,7 +35,7 @@ def leg(spec: RunSpec, supernet: Supernet | None) -> Leg:
         "kernel": kernel,
         "kernel_reason": reason,
         "processor": processor(spec.settings.device),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # it is of a class of its own
         "sources": sources.sources(spec),
     }
 
@@ -78,7 +78,7 @@ def provenance(spec: RunSpec, legs: Sequence[Leg]) -> dict[str, Any]:
         "source": sources.package(),
         "commit": commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
         "device": spec.settings.device,
         "threads": spec.settings.threads,
