@@ -66,6 +66,15 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Normalised images [B, C, H, W] and labels [B]; ``step``: when training sees them, if it does."""
+
+    images: Tensor
+    labels: Tensor
+    step: int | None = None
+
+
+@dataclass(frozen=True)
 class Halves:
     """The two disjoint halves of the training images that a bilevel search needs."""
 

@@ -18,8 +18,7 @@ from bench.contracts.space import Active, Space
 from bench.streams import Key, generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 Phase = Literal["weights", "architecture", "evaluate"]
 Half = Literal["train", "valid", "union"]
@@ -175,14 +174,14 @@ class Variant(Member):
         """Say whether this step updates the weights."""
         return True
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""
 
     def weight_settings(self, memory: Mapping[str, Any]) -> dict[str, Any]:
         """Say what it has set in the weights' optimiser, by what it keeps in its ``memory``."""
         return {}
 
-    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+    def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """End the search early."""
         return None
 

@@ -20,10 +20,11 @@ from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
+from bench.runs.cost import work
 from bench.runs.provenance import Leg, joined, known_legs, leg, provenance
 from bench.runs.restore import restore
 from bench.runs.sources import changed
-from bench.runs.spec import RunSpec, work
+from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState

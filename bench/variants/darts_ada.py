@@ -12,8 +12,7 @@ from bench.contracts.variant import Stop
 from bench.variants._eigenvalue import EigenvalueRule, Rule
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class DartsAda(EigenvalueRule):
@@ -46,7 +45,7 @@ class DartsAda(EigenvalueRule):
     times: int = Field(4, ge=1, description="returns at most")
     most: float = Field(243e-4, gt=0, description="weight decay that is never exceeded")
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Measure, and hold the weight decay where it was set, whoever restarts optimisers."""
         super().after_epoch(setup, state)
         if self.rule is None:
@@ -60,7 +59,7 @@ class DartsAda(EigenvalueRule):
         """Return the weight decay since the last return."""
         return {"weight_decay": memory["weight_decay"]} if "weight_decay" in memory else {}
 
-    def decide(self, setup: Setup, state: SearchState, rule: Rule) -> Stop | None:
+    def decide(self, setup: SearchView, state: StateView, rule: Rule) -> Stop | None:
         """Never stop; go back where early stopping would stop."""
         memory = state.memory[self.name]
         decay = self.factor * state.weight_optimizer.param_groups[0]["weight_decay"]
@@ -77,7 +76,7 @@ class DartsAda(EigenvalueRule):
             states.pop(state.epoch - rule.back * rule.every, None)
         return None
 
-    def _return_to(self, state: SearchState, epoch: int, rule: Rule, decay: float) -> None:
+    def _return_to(self, state: StateView, epoch: int, rule: Rule, decay: float) -> None:
         """Take up the state after an epoch again, with another weight decay."""
         memory, history = state.memory[self.name], state.history
         saved = copy.deepcopy(memory["states"][epoch])  # optimisers keep the tensors they load
@@ -92,7 +91,7 @@ class DartsAda(EigenvalueRule):
         state.weight_optimizer.param_groups[0]["weight_decay"] = decay
 
 
-def snapshot(state: SearchState, name: str) -> dict[str, Any]:
+def snapshot(state: StateView, name: str) -> dict[str, Any]:
     """Return a copy of all that a search goes on from, without its history and ``name``'s memory."""
     saved = state.to_dict()
     saved["memory"] = {key: value for key, value in state.memory.items() if key != name}

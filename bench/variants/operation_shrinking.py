@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -14,8 +13,7 @@ from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class OperationShrinking(Variant):
@@ -54,7 +52,7 @@ class OperationShrinking(Variant):
         """Wait for the warm-up of the stage."""
         return within_stage(moment.epoch, moment.epochs, len(self.keep) + 1) >= self.warmup
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Shrink at the end of a stage."""
         epochs, stages = setup.settings.search.epochs, len(self.keep) + 1
         now = stage(state.epoch, epochs, stages)
@@ -62,9 +60,12 @@ class OperationShrinking(Variant):
             return
         state.memory[self.name] = strongest(setup, state, self.keep[now - 1])
         if self.restart:
-            from bench.search.setup import initial_state
+            from bench.search.setup import (  # only when it acts: saves start-up time
+                Setup,
+                initial_state,
+            )
 
             seed = seed_of(setup.seed, self.name, now)
-            fresh = initial_state(replace(setup, seed=seed)).to_dict()
+            fresh = initial_state(Setup.of(setup).having(seed=seed)).to_dict()
             own = ("step", "epoch", "running", "history", "memory", "stopped")
             state.load_dict({**fresh, **{key: getattr(state, key) for key in own}})

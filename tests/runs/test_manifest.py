@@ -68,9 +68,7 @@ def _record_seed(root, seed, barrier):
 def test_six_commands_at_once_lose_nothing(tmp_path):
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(6)
-    writers = [
-        context.Process(target=_record_seed, args=(tmp_path, n, barrier)) for n in range(6)
-    ]
+    writers = [context.Process(target=_record_seed, args=(tmp_path, n, barrier)) for n in range(6)]
     for writer in writers:
         writer.start()
     for writer in writers:
