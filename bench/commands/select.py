@@ -27,7 +27,7 @@ def select(
     from bench.contracts import registry
     from bench.runs import store
     from bench.runs.reopen import reopen
-    from bench.runs.run import arithmetic, rewind, worth
+    from bench.runs.run import arithmetic, judge_cell, rewind
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
@@ -41,7 +41,7 @@ def select(
     with arithmetic(spec):
         setup, state = reopen(run)
         rewind(state)
-        found = worth(setup, chosen.select(setup, state))
+        found = judge_cell(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}
     if as_json:
         print(json.dumps(found))

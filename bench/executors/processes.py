@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr
 
 from bench.contracts.executor import STOPPED, Executor, Job, Outcome
 from bench.runs import store
-from bench.runs.worker import STOP, work
+from bench.runs.worker import STOP, run_folder
 
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """Threads that wait sleep. By default they spin, and where others need the cores, those who spin
@@ -91,7 +91,7 @@ class Processes(Executor):
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
         environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
         process: BaseProcess = serve(job.spec.settings.threads).Process(
-            target=work, args=(str(job.folder), environment), daemon=True
+            target=run_folder, args=(str(job.folder), environment), daemon=True
         )
         with pinned(job.spec.settings.threads):
             process.start()

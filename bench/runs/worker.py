@@ -66,7 +66,7 @@ class StopFlag:
         return self.set or self.orphaned()
 
 
-def work(folder: str, environment: dict[str, str] | None = None) -> None:
+def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
     """Execute the run whose ``spec.json`` is in ``folder`` and exit with its status.
 
     Parameters
@@ -90,4 +90,4 @@ def work(folder: str, environment: dict[str, str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    run_folder(sys.argv[1])

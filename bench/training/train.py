@@ -115,7 +115,7 @@ class Evaluation:
 def evaluate(
     evaluation: Evaluation,
     folder: Path | None = None,
-    said: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train the network and test it once, at the end.
 
@@ -123,7 +123,7 @@ def evaluate(
     ----------
     folder
         Where a checkpoint is kept after every epoch, to go on from, and the result is written.
-    said
+    notify
         Called with a line after every epoch; what it raises ends the training.
 
     Returns
@@ -147,7 +147,7 @@ def evaluate(
     path = folder / CHECKPOINT if folder else None
     if path and path.is_file():
         history = _resume(path, evaluation, network, optimizer)
-        said(f"goes on after epoch {len(history)}")
+        notify(f"goes on after epoch {len(history)}")
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
@@ -156,7 +156,7 @@ def evaluate(
             if path:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(path, evaluation.digest, {**state, "history": history})
-            said(_line(history[-1], recipe.epochs))
+            notify(_line(history[-1], recipe.epochs))
         accuracy, loss = measure(network, test, evaluation.seed)
     finally:
         torch.set_num_threads(threads)
