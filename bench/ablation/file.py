@@ -15,13 +15,14 @@ from bench.ablation.criteria import Criterion, Explanation
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
 from bench.contracts import registry
 from bench.contracts.variant import Variant
+from bench.decision import budget
 from bench.metrics import METRICS
-from bench.names import LABEL, MAX_SEED
+from bench.names import LABEL
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 
-MAX_SEEDS = 1000
 MAX_CELLS = 256
+MAX_VARIANTS = 512
 
 
 class Contrast(BaseModel):
@@ -33,6 +34,10 @@ class Contrast(BaseModel):
     of: str = Field(description="the variant that is asked about")
     against: str = Field(description="the variant that it is compared with")
     expect: Literal["lower", "higher", "different"] = "different"
+    smallest: float | None = Field(
+        None, gt=0, allow_inf_nan=False,
+        description="smallest effect of interest, in the metric's unit; of a rate, between 0 and 1",
+    )  # fmt: skip
 
 
 class AblationFile(BaseModel):
@@ -50,7 +55,7 @@ class AblationFile(BaseModel):
     contrast: Contrast
     explanation: Explanation | None = None
     space: Any = "nb201"
-    variants: dict[str, dict[str, Any] | None] = {}
+    variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
     grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
 
     @field_validator("grid")
@@ -82,6 +87,8 @@ class Ablation:
     profile: str
     path: Path
     explanation: Explanation | None = None
+    until: budget.Until | None = None
+    """Seeds are added until the contrast is decided; `seeds` are then those that there may be."""
 
 
 @dataclass
@@ -103,24 +110,33 @@ class Layer:
             if not isinstance(inside, dict):
                 raise ConfigError(f"{where[at]}: {dotted(at)}: {key} is not a mapping")
             target = inside
-        self.origin[at] = where[at]
+        self._merge(target, at, value, where, where[at])
+
+    def _merge(
+        self, target: Any, at: KeyPath, value: Any, where: dict[KeyPath, str], otherwise: str
+    ) -> None:
+        """Merge into ``target``; what has no place of its own was said where ``otherwise`` says."""
+        here = self.origin[at] = where.get(at, otherwise)
         old = target.get(at[-1])
         old = {"name": old} if isinstance(old, str) and isinstance(value, dict) else old
         value = {"name": value} if isinstance(value, str) and isinstance(old, dict) else value
         if isinstance(value, dict) and isinstance(old, dict):
-            if "name" in value and "name" in old and value["name"] != old["name"]:
-                target[at[-1]] = {}
-            else:
-                target[at[-1]] = dict(old)
+            another = "name" in value and "name" in old and value["name"] != old["name"]
+            inside = target[at[-1]] = {} if another else dict(old)
             for key, inner in value.items():
-                self.put(
-                    (*at, key),
-                    inner,
-                    where if (*at, key) in where else {**where, (*at, key): where[at]},
-                )
+                self._merge(inside, (*at, key), inner, where, here)
         else:
             target[at[-1]] = value
-            self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
+            self._note(at, value, where)
+
+    def _note(self, at: KeyPath, value: Any, where: dict[KeyPath, str]) -> None:
+        """Keep where everything inside a value was said."""
+        if at in where:
+            self.origin[at] = where[at]
+        if isinstance(value, dict | list):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, inner in inside:
+                self._note((*at, key), inner, where)
 
     def copy(self) -> Layer:
         """Return a deep enough copy to merge into."""
@@ -139,8 +155,9 @@ class Layer:
 
 
 def read_ablation(
-    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None
-) -> Ablation:
+    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None,
+    *, until: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read an ablation file at the scale of a profile.
 
     Parameters
@@ -151,6 +168,11 @@ def read_ablation(
         ``key=value`` with dotted keys: changes what the profile says.
     seeds
         A count (``5``) or a list (``0,3,7``); overrides the profile's.
+    until
+        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until
+        the contrast is decided or it is spent.
+    seed_offset
+        Added to every seed: the same question asked of others.
 
     Raises
     ------
@@ -212,12 +234,18 @@ def read_ablation(
             (list(seeds.split(",")) if "," in seeds else seeds),
             "--seeds",
         )
+    if until is not None:
+        seed_value = seed_value if isinstance(seed_value, dict) else {}
+        given = budget.read(seed_value, seed_where)[1] or budget.Until()
+        seed_value = (given.within(until) if until else given).model_dump()
+    numbers, open_until = budget.read(seed_value, seed_where, seed_offset)
     return Ablation(
         name=path.stem,
         question=file.question,
         contrast=file.contrast,
         arms=arms,
-        seeds=_seeds(seed_value, seed_where),
+        seeds=numbers,
+        until=open_until,
         profile=Path(profile).stem,
         path=path,
         explanation=file.explanation,
@@ -287,9 +315,7 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
                 interventions[key] = _intervention(document, (*at, key), value)
             elif key in Settings.model_fields:
                 where = {
-                    path[len(at) :]: document.where(path)
-                    for path in document.lines
-                    if path[: len(at) + 1] == (*at, key)
+                    path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
                 layer.put((key,), value, where)
             else:
@@ -335,28 +361,6 @@ def assignment(text: str) -> tuple[KeyPath, Any]:
             f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5"
         )
     return tuple(key.split(".")), loads(value, Path(f"--set {text}")).data
-
-
-def _seeds(value: Any, where: str) -> tuple[int, ...]:
-    """Read seeds: a count or a list of different numbers."""
-    try:
-        if isinstance(value, list):
-            seeds = [int(str(item)) for item in value]
-        else:
-            count = int(str(value))
-            seeds = list(range(count)) if count <= MAX_SEEDS else []
-    except ValueError:
-        raise ConfigError(
-            f"{where}: seeds: expected a count or a list of integers, not {value!r}"
-        ) from None
-    count = len(seeds)
-    if not 1 <= count <= MAX_SEEDS or len(set(seeds)) != count or min(seeds) < 0:
-        raise ConfigError(
-            f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
-        )
-    if max(seeds) > MAX_SEED:
-        raise ConfigError(f"{where}: seeds: at most {MAX_SEED} (2^53 − 1): tables round beyond")
-    return tuple(seeds)
 
 
 def first_error(error: ValidationError) -> tuple[KeyPath, str]:

@@ -15,7 +15,6 @@ PACKAGES = (
     "pandas",
     "pydantic",
     "analog-nasbench",
-    "nas-bench-201",
 )
 
 
@@ -58,7 +57,7 @@ def doctor() -> None:
     broken |= first != second
     say("determinism", "two searches agree bit for bit" if first == second else "two searches differ",
         good=first == second)  # fmt: skip
-    found = kernels.load("nb201_cell") is not None
+    found = kernels.load("nb201_cell_float8") is not None
     say(
         "kernel",
         "compiled" if found else "optional: no C++ compiler; searches run in PyTorch alone",

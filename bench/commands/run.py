@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
+    from bench.decision.growth import Growth
     from bench.runs.campaign import Campaign
+    from bench.runs.spec import RunSpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -31,6 +35,21 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+UntilOption = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided", help="Add pairs of seeds until the contrast is decided, at most 64."
+    ),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", help="Until decided, but within a time (5m), a number of seeds (40) or both."
+    ),
+]
+OffsetOption = Annotated[
+    int, typer.Option("--seed-offset", min=0, help="Added to every seed: the same, asked again.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
@@ -40,14 +59,22 @@ def register(app: typer.Typer) -> None:
 
 
 def resolve(
-    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None
-) -> Ablation:
+    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None,
+    until_decided: bool = False, budget: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read the ablation as the options ask for it."""
     from bench.ablation.file import read_ablation
+    from bench.ablation.yamlfile import ConfigError
     from bench.executors._options import split
 
+    if seeds is not None and (until_decided or budget is not None):
+        raise ConfigError(
+            "--seeds: fixes how many seeds there are; leave it out with --until-decided or "
+            "--budget (--budget 40 means 40 seeds at most)"
+        )
     chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
-    return read_ablation(file, profile, chosen, seeds)
+    until = budget if budget is not None else "" if until_decided else None
+    return read_ablation(file, profile, chosen, seeds, until=until, seed_offset=seed_offset)
 
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:
@@ -68,6 +95,9 @@ def run(
     profile: ProfileOption = "quick",
     output: OutputOption = None,
     seeds: SeedsOption = None,
+    until_decided: UntilOption = False,
+    budget: BudgetOption = None,
+    seed_offset: OffsetOption = 0,
     only: OnlyOption = None,
     executor: Annotated[
         str, typer.Option("--executor", help="inline, processes or slurm.")
@@ -85,19 +115,22 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
+    from bench.contracts.executor import Job
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign
+    from bench.runs.contents import Contents
     from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
 
     campaign = Campaign(Path(), ())
     try:
-        ablation = resolve(file, profile, seeds, sets, device)
+        ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
         check_only(ablation, only)
         chosen = make(executor, jobs, sets or [])
-        specs = plan(ablation, only or ())
+        hashes = Contents()
+        specs = plan(ablation, only or (), hashes)
         for spec in {spec.settings.data: spec for spec in specs}.values():
             spec.settings.data.load()  # missing images or truth are said before anything starts
         for settings in {
@@ -105,27 +138,83 @@ def run(
         }.values():
             settings.load_truth()
         root = output or inside_project(default_output(ablation))
-        campaign = Campaign(root, specs)
+        campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
         for source in reuse or ():
             copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
             print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+        growth = None
+        if ablation.until is not None:
+            side_by_side = chosen.slots(Job(spec=specs[0], folder=root))
+            growth = grow(ablation, campaign, specs, side_by_side)
         # First, so that `status` knows what is to come.
-        left = record(ablation, specs, root, command())
+        left = record(ablation, campaign.specs, root, command(), hashes)
         if left:
             print(
                 f"{root}: {len(left)} runs of these variants with other settings stay there, and "
                 "off the tables",
                 file=sys.stderr,
             )
-        with Watch(campaign) as watch:
-            campaign.run(chosen, watch, force=force)
+        with Watch(campaign, None if growth is None else lambda: growth.status) as watch:
+            campaign.run(
+                chosen, watcher(ablation, campaign, root, watch), force=force, growth=growth
+            )
         if not (campaign.full or campaign.interrupted):
+            if ablation.until is not None:
+                record(ablation, campaign.specs, root, command(), hashes, final=True)
             finish(root, campaign, as_json)
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
         campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def grow(
+    ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
+) -> Growth:
+    """Return what adds pairs of seeds until the ablation's contrast is decided."""
+    from bench.ablation.yamlfile import ConfigError
+    from bench.decision.growth import Growth
+    from bench.metrics import question
+    from bench.report.summary import value
+    from bench.runs import store
+
+    contrast, until = ablation.contrast, ablation.until
+    assert until is not None
+
+    def worth(spec: RunSpec) -> float | None:
+        folder = campaign.folder(spec)
+        ended = folder in campaign.ended or folder in campaign.cached
+        return value(folder, contrast.metric) if ended else None
+
+    def seconds(spec: RunSpec) -> float:
+        result = store.read_result(campaign.folder(spec)) or {}
+        return float(result.get("seconds") or math.nan)
+
+    try:
+        return Growth(
+            specs, contrast.of, contrast.against, question(contrast.metric, contrast.smallest),
+            until, worth, seconds, side_by_side,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"--only: {error}") from None
+
+
+def watcher(
+    ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
+) -> Callable[[], None]:
+    """Return what is called while waiting: progress, and the manifest where runs were added."""
+    from bench.runs.manifest import record
+
+    listed = [len(campaign.specs)]
+
+    def look() -> None:
+        if len(campaign.specs) != listed[0]:
+            listed[0] = len(campaign.specs)
+            record(ablation, campaign.specs, root, command(), campaign.contents)
+        watch()
+
+    return look
 
 
 def inside_project(path: Path) -> Path:
@@ -158,7 +247,8 @@ def ended(campaign: Campaign) -> int:
             file=sys.stderr,
         )
         return cli.FAILED
-    return cli.FAILED if any(s is not Outcome.OK for s in campaign.ended.values()) else cli.OK
+    fine = {Outcome.OK, Outcome.INTERRUPTED} if campaign.enough else {Outcome.OK}
+    return cli.FAILED if any(s not in fine for s in campaign.ended.values()) else cli.OK
 
 
 def command() -> str:

@@ -57,6 +57,11 @@ class CellHooks(Protocol):
     partial: int | None
     """Mix only the first C/partial channels in this pass; None: as the supernet was built."""
 
+    @property
+    def recordable(self) -> bool:
+        """Whether the hooks may be shown stand-ins to learn what they do: they only transform."""
+        ...
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Transform the output ``y`` [B, C, H, W] of one operation, before it is weighted."""
         ...

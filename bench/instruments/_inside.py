@@ -66,6 +66,10 @@ class _Hooks(BoundHooks):
 
     watch: Watch
 
+    @property
+    def recordable(self) -> bool:
+        return False  # the watch wants the numbers
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         y = super().operation(y, cell=cell, edge=edge, operation=operation)
         return self.watch.operation(y, cell, edge, operation)

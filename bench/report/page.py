@@ -112,7 +112,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    found += [text for text in (summary.changed, summary.unknown) if text]
+    found += [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found

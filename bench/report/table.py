@@ -81,7 +81,7 @@ def as_text(summary: Summary) -> None:
 
 def notes(summary: Summary) -> list[str]:
     """Return what must be known before the answer is believed, a sentence or two each."""
-    return [text for text in (summary.changed, summary.unknown) if text]
+    return [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
 
 
 def _variants(summary: Summary, width: int) -> Table:

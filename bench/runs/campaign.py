@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from bench.contracts.executor import Executor, Job, Outcome
 from bench.runs import lock as runlock
 from bench.runs import store
+from bench.runs.contents import Contents
 from bench.runs.spec import RunSpec
 from bench.runs.worker import stopping
 
@@ -23,6 +25,17 @@ RETRIES = 2
 """How often a run is started again after its process was killed, or something went unwritten."""
 PAUSE = 0.5
 """Seconds before a run is started again that could not be written; twice as many the next time."""
+
+
+class Grows(Protocol):
+    """Says which runs are to follow, where that depends on how others ended."""
+
+    def next(self) -> Sequence[RunSpec]:
+        """Return the runs to add now; empty: none, or none before others have ended."""
+
+    @property
+    def over(self) -> bool:
+        """Whether what is still under way is no longer needed."""
 
 
 @dataclass
@@ -37,8 +50,12 @@ class Campaign:
         Folder → how it ended, of those that did now.
     interrupted
         Somebody asked to stop, by a signal; runs that were under way left a checkpoint.
+    contents
+        What was hashed when the runs were planned.
     full
         Nothing more could be written; runs that were under way keep their last checkpoint.
+    enough
+        What was under way was stopped because it was not needed; it keeps its last checkpoint.
     error
         What could not be read or written for all of them together; empty: nothing.
     """
@@ -49,7 +66,10 @@ class Campaign:
     ended: dict[Path, Outcome] = field(default_factory=dict)
     interrupted: bool = False
     full: bool = False
+    contents: Contents = field(default_factory=Contents)
+    enough: bool = False
     error: str = ""
+    _jobs: dict[Path, Job] = field(default_factory=dict, repr=False)
     _waiting: list[Job] = field(default_factory=list, repr=False)
     _again: Counter[Path] = field(default_factory=Counter, repr=False)
     _not_before: dict[Path, float] = field(default_factory=dict, repr=False)
@@ -65,6 +85,7 @@ class Campaign:
         *,
         force: bool = False,
         interval: float = 0.2,
+        growth: Grows | None = None,
     ) -> None:
         """Run what is not done yet; Ctrl-C stops after the present steps, twice at once.
 
@@ -74,15 +95,18 @@ class Campaign:
             Called while waiting, to show progress.
         force
             Throw away what is there and run everything again.
+        growth
+            Adds runs as others end; ``specs`` are then those that are there from the start.
         """
         with self._signals(executor):
-            jobs = {job.folder: job for job in self._jobs(force)}
-            self._waiting = list(jobs.values())
+            self._take(self.specs, force)
+            self._grow(executor, growth, force)
             try:
                 while (self._waiting and not self._stopping) or executor.active:
                     executor.submit([job for job in self._due() if self._prepared(job)])
                     for folder, outcome in executor.poll().items():
-                        self._note(jobs[folder], outcome)
+                        self._note(self._jobs[folder], outcome)
+                    self._grow(executor, growth, force)
                     if self._stopping:
                         executor.cancel()
                     watch()
@@ -100,12 +124,32 @@ class Campaign:
         else:
             self.error = " ".join(str(error).split())
 
-    def _jobs(self, force: bool) -> Iterator[Job]:
-        """Yield what is to do; clear away what must not be taken up again.
+    def _grow(self, executor: Executor, growth: Grows | None, force: bool) -> None:
+        """Keep the executor busy with runs that may be needed, and stop it when none is."""
+        if growth is None or self._stopping:
+            return
+        if growth.over:
+            self.enough = True
+            return
+        while self._room(executor):
+            specs = growth.next()
+            if not specs:
+                break
+            self.specs = [*self.specs, *specs]
+            self._take(specs, force)
+
+    def _room(self, executor: Executor) -> bool:
+        if not self._jobs:
+            return True
+        last = next(reversed(self._jobs.values()))
+        return executor.active + len(self._waiting) < executor.slots(last)
+
+    def _take(self, specs: Sequence[RunSpec], force: bool) -> None:
+        """Add what is to do to what waits; clear away what must not be taken up again.
 
         What another process holds is left to it: its result is waited for and taken.
         """
-        for spec in self.specs:
+        for spec in specs:
             if self._stopping:
                 return
             folder = self.folder(spec)
@@ -123,7 +167,8 @@ class Campaign:
                     continue
             except OSError as error:
                 _say(folder, error)  # as is said again if it stays so
-            yield Job(spec=spec, folder=folder)
+            self._jobs[folder] = Job(spec=spec, folder=folder)
+            self._waiting.append(self._jobs[folder])
 
     def _due(self) -> list[Job]:
         """Take out what may be submitted now; what had an error waits a little."""
@@ -156,7 +201,7 @@ class Campaign:
                 self._not_before[job.folder] = time.monotonic() + pause
             self._waiting.append(job)
             return
-        self.interrupted |= outcome is Outcome.INTERRUPTED
+        self.interrupted |= outcome is Outcome.INTERRUPTED and not self.enough
         self.full |= outcome is Outcome.DISK_FULL
         self.ended[job.folder] = outcome
 
@@ -182,7 +227,7 @@ class Campaign:
 
     @property
     def _stopping(self) -> bool:
-        return self.interrupted or self.full
+        return self.interrupted or self.full or self.enough
 
 
 def _say(folder: Path, error: OSError) -> None:

@@ -19,7 +19,8 @@ from bench.contracts import registry
 from bench.files import open_regular
 from bench.runs import lock as runlock
 from bench.runs import store
-from bench.runs.spec import RunSpec
+from bench.runs.contents import ABSENT, Contents
+from bench.runs.spec import RunSpec, plan
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
@@ -73,8 +74,23 @@ def read_manifest(root: Path) -> dict[str, Any]:
     }
 
 
-def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: str) -> list[str]:
+def record(
+    ablation: Ablation,
+    specs: Sequence[RunSpec],
+    root: Path,
+    command: str,
+    contents: Contents | None = None,
+    *,
+    final: bool = False,
+) -> list[str]:
     """Add what is planned now to the manifest of an output folder; make it where there is none.
+
+    Parameters
+    ----------
+    contents
+        What has been hashed so far.
+    final
+        Where it was open how many runs there would be: those that were not needed are not named.
 
     Returns
     -------
@@ -90,7 +106,9 @@ def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: st
     with runlock.hold(root):
         before = _before(root, ablation)
         _refuse_another(root, ablation, before)
-        current = {spec.label: spec for spec in _one_of_each(ablation)}
+        # Of variants that are left out with --only nothing need be there.
+        hashes = (contents or Contents()).lenient()
+        current = {spec.label: spec for spec in _one_of_each(ablation, hashes)}
         kept, left = _kept(before["runs"], current, each="name" not in before)
         for name in left:
             if runlock.alive(root / name):
@@ -98,10 +116,14 @@ def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: st
                     f"{root}: {name} is at work there with other settings; wait for it, or name "
                     "another folder with --output"
                 )
-        arms = {arm["label"]: arm for arm in before["arms"]} | _arms(ablation)
-        order = {label: i for i, label in enumerate([*_arms(ablation), *arms])}
+        own = _arms(ablation, hashes)
+        arms = own | {arm["label"]: arm for arm in before["arms"] if arm["label"] not in own}
+        order = {label: i for i, label in enumerate(arms)}
+        named = {*kept, *(spec.folder for spec in specs)}
+        if final:
+            named -= _not_needed(root, specs)
         runs = sorted(
-            {*kept, *(spec.folder for spec in specs)},
+            named,
             key=lambda name: (_seed(name), order.get(_label(name), len(order)), name),
         )
         content = {
@@ -113,7 +135,8 @@ def record(ablation: Ablation, specs: Sequence[RunSpec], root: Path, command: st
             "seeds": sorted({*ablation.seeds, *map(_seed, kept)}),
             "command": command,
             "commands": list(dict.fromkeys([*before.get("commands", []), command])),
-            "arms": [arms[label] for label in dict.fromkeys([*_arms(ablation), *arms])],
+            "arms": list(arms.values()),
+            "until": ablation.until and ablation.until.model_dump(),
             "runs": runs,
         }
         content |= _statement(root, before, content)
@@ -171,7 +194,7 @@ def _planned_in(root: Path, name: str) -> list[str]:
 def _refuse_another(root: Path, ablation: Ablation, before: dict[str, Any]) -> None:
     other = before.get("name", ablation.name)
     labels = {arm["label"] for arm in before["arms"]}
-    if other == ablation.name and (not labels or labels & set(_arms(ablation))):
+    if other == ablation.name and (not labels or labels & {arm.label for arm in ablation.arms}):
         return
     what = repr(other) if other != ablation.name else f"another ablation named {other!r}"
     raise ValueError(
@@ -179,21 +202,28 @@ def _refuse_another(root: Path, ablation: Ablation, before: dict[str, Any]) -> N
     )
 
 
-def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
+def _not_needed(root: Path, specs: Sequence[RunSpec]) -> set[str]:
+    """Return the runs without a result, unless there is none at all: then all are missing."""
+    ended = {spec.folder: (root / spec.folder / store.RESULT).exists() for spec in specs}
+    if not any(ended.values()):
+        return set()
+    return {name for name, over in ended.items() if not over and not runlock.alive(root / name)}
+
+
+def _arms(ablation: Ablation, contents: Contents) -> dict[str, dict[str, Any]]:
     return {
         arm.label: {
             "label": arm.label,
             "variants": [registry.dump(variant) for variant in arm.interventions],
             "settings": arm.settings.model_dump(mode="json"),
+            "contents": contents.of(arm.settings),
         }
         for arm in ablation.arms
     }
 
 
-def _one_of_each(ablation: Ablation) -> list[RunSpec]:
-    from bench.runs.spec import plan
-
-    return plan(dataclasses.replace(ablation, seeds=ablation.seeds[:1]))
+def _one_of_each(ablation: Ablation, contents: Contents) -> list[RunSpec]:
+    return plan(dataclasses.replace(ablation, seeds=ablation.seeds[:1]), (), contents)
 
 
 def _kept(
@@ -208,7 +238,11 @@ def _kept(
     for name in names:
         label, spec = _label(name), current.get(_label(name))
         if each or label not in known:
-            same = spec is None or spec.model_copy(update={"seed": _seed(name)}).folder == name
+            same = (
+                spec is None
+                or ABSENT in spec.contents.values()
+                or spec.model_copy(update={"seed": _seed(name)}).folder == name
+            )
             known[label] = same
         (kept if known[label] else left).append(name)
     return kept, left

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
+from bench.runs.contents import refuse_changed
 from bench.runs.cost import multiply_adds
 from bench.runs.provenance import Leg, joined, known_legs, leg, provenance
 from bench.runs.restore import restore
@@ -74,6 +74,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             report = _reporter(folder, clock)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
+            refuse_changed(spec.folder, spec.contents, setup.contents)
             state, clock.earlier, legs = resume(spec, folder, setup)
             legs = go_on(legs, leg(spec, state.supernet), folder)
 
@@ -118,6 +119,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "label": spec.label,
         "seed": spec.seed,
         "digest": spec.digest,
+        "contents": spec.contents,
         **outcome,
         "seconds": clock.here,
         "work": multiply_adds(spec),
@@ -259,18 +261,15 @@ def judge_cell(
     }
     if truth is not None:
         accuracy = truth.accuracy_of(space.encode(cell), notify)
-        everything = truth.mean(truth.reference)
-        ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            "percentile": 100 * float((everything < accuracy).mean()) if ranked else math.nan,
+            "percentile": truth.percentile(accuracy),
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(everything), "best": truth.best,
-            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
+            "cells": len(truth.reference), "best": truth.best, "random": truth.random,
         }  # fmt: skip
     return outcome
 

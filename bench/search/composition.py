@@ -37,6 +37,11 @@ class BoundHooks:
     edges: bool
     partial: int | None
 
+    @property
+    def recordable(self) -> bool:
+        """See `CellHooks`."""
+        return True
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Draw what the space says is drawn, then run every variant that touches the operation."""
         site = Site(cell, edge, self.space.operations[operation])

@@ -304,14 +304,14 @@ class NB201Supernet(Supernet):
         hooks: CellHooks | None = None,
     ) -> Tensor:
         """Return logits [B, classes]; see `Supernet`."""
-        compiled = self.compiled and hooks is None and fused.applies(self, images, mixture)
+        compiled = self.compiled and fused.applies(self, images, mixture, hooks)
         if compiled:
             images = images.contiguous(memory_format=torch.channels_last)
         x, cell = self.stem(images), 0
         for block in self.blocks:
             if isinstance(block, MixedCell):
                 if compiled:
-                    x = fused.mixed(block, x, mixture, active)
+                    x = fused.mixed(block, x, mixture, active, hooks, cell)
                 else:
                     x = block(x, mixture, active, hooks, cell)
                 cell += 1
@@ -322,7 +322,7 @@ class NB201Supernet(Supernet):
 
     def prepare_kernel(self) -> bool:
         """See `Supernet.prepare_kernel`."""
-        return fused.fits(self) and fused.available()
+        return fused.fits(self)
 
     def widen(
         self,
