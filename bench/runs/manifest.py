@@ -248,10 +248,6 @@ def _kept(
     return kept, left
 
 
-def _of_seed(spec: RunSpec, seed: int) -> RunSpec:
-    return spec.model_copy(update={"seed": seed})
-
-
 def _statement(root: Path, before: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     """Return when contrast and criteria were stated first, and every change since."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
