@@ -74,7 +74,10 @@ def resolve(
         )
     chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
     until = budget if budget is not None else "" if until_decided else None
-    return read_ablation(file, profile, chosen, seeds, until=until, seed_offset=seed_offset)
+    found = read_ablation(file, profile, chosen, seeds, until=until, seed_offset=seed_offset)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:

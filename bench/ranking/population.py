@@ -45,7 +45,7 @@ class Population(BaseModel):
     fixed random sequence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     kind: Literal["unique", "all", "known", "stratified", "top", "list"] = Field(
         "unique",

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.registry import did_you_mean
+from bench.contracts.space import Space
 from bench.metrics import COLLAPSE, METRICS, metric
 from bench.ranking.correlation import tau_interval
+from bench.report import arms
 from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
 from bench.runs import store
@@ -257,10 +259,10 @@ class Summary:
         columns = ["label", "seed", "epoch", "edge", "operation", "share"]
         rows: list[tuple[Any, ...]] = []
         for result in self.results.values():
-            names = self.space(result["label"])
+            space = self.space(result["label"])
             for entry in result.get("history", []):
                 alpha = np.array(entry.get("alpha") or [], dtype=float)
-                if names is None or alpha.shape != (len(names[0]), len(names[1])):
+                if space is None or alpha.shape != (len(space.edges), len(space.operations)):
                     continue
                 powers = np.exp(alpha - alpha.max(axis=1, keepdims=True))
                 share = powers / powers.sum(axis=1, keepdims=True)
@@ -273,27 +275,26 @@ class Summary:
                         operation,
                         float(share[i, j]),
                     )
-                    for i, edge in enumerate(names[0])
-                    for j, operation in enumerate(names[1])
+                    for i, edge in enumerate(space.edge_names)
+                    for j, operation in enumerate(space.operations)
                     if math.isfinite(share[i, j])
                 ]
         return pd.DataFrame(rows, columns=columns)
 
     def settings(self, label: str) -> dict[str, Any]:
         """Return a variant's settings as the manifest has them; empty where it has none."""
-        arms = {arm["label"]: arm for arm in self.manifest["arms"]}
-        settings = arms.get(label, {}).get("settings", {})
-        return settings if isinstance(settings, dict) else {}
+        return arms.settings_of(self.manifest, label)
 
-    def space(self, label: str) -> tuple[list[str], list[str]] | None:
-        """Return the names of a variant's edges and operations; None where its space is unknown."""
-        from bench.contracts import registry
+    def space(self, label: str) -> Space | None:
+        """Return the space that a variant searches; None where it is unknown here."""
+        return arms.space_of(self.manifest, label)
 
-        try:
-            space = registry.parse("spaces", self.settings(label).get("space"))
-        except ValueError:
-            return None
-        return space.edge_names, list(space.operations)
+    def short(self, label: str, cell: Any) -> str:
+        """Write a cell that a variant found in little room; empty where it is none."""
+        if not isinstance(cell, str):
+            return ""
+        space = self.space(label)
+        return cell if space is None else space.short(cell)
 
     def as_json(self) -> str:
         """Return everything but the histories as JSON; what is not a number is null."""

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
-from bench.report import genotype_svg
+from bench.metrics import MISSING, bounds, duration, metric, number, p_text
+from bench.report.arms import describe
 from bench.report.summary import Summary
 from bench.statistics import Interval
 
@@ -40,19 +40,6 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
     return Interval(
         *(float(row.get(key, float("nan"))) for key in (name, f"{name}_low", f"{name}_high"))
     )
-
-
-def short_cell(cell: Any) -> str:
-    """Write a NAS-Bench-201 string or a genotype in a third of its length; else as it is."""
-    if not isinstance(cell, str):
-        return ""
-    if (genotype := genotype_svg.parse(cell)) is not None:
-        return genotype_svg.short(genotype)
-    nodes = [
-        " ".join(SHORT.get(part.partition("~")[0], part) for part in node.strip("|").split("|"))
-        for node in cell.split("+")
-    ]
-    return "|".join(nodes)
 
 
 def as_text(summary: Summary) -> None:
@@ -123,7 +110,7 @@ def _runs(summary: Summary) -> Iterator[Text]:
         line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold"
     )
     for label in summary.labels:
-        yield Text(label)
+        yield Text.assemble(label, (f"  {describe(summary.manifest, label)}", "dim"))
         for _, row in summary.runs[summary.runs["label"] == label].iterrows():
             if row["status"] != "ok":
                 yield Text(
@@ -134,7 +121,8 @@ def _runs(summary: Summary) -> Iterator[Text]:
             tau = interval(row, "tau")
             yield Text(line.format(
                 row["seed"], *(value(row, name) for name in columns),
-                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"), short_cell(row.get("cell")),
+                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"),
+                summary.short(label, row.get("cell")),
             ))  # fmt: skip
 
 
@@ -243,6 +231,8 @@ def as_markdown(summary: Summary) -> str:
     for label, estimates, limits in cells(summary):
         joined = [f"{a} {b}".strip() for a, b in zip(estimates, limits, strict=True)]
         lines.append("| " + " | ".join(_md(word) for word in [label, *joined]) + " |")
+    lines += ["", "What each variant is:", ""]
+    lines += [f"- {_md(name)}: {_md(describe(summary.manifest, name))}" for name in summary.labels]
     lines += ["", f"Command: `{summary.manifest['command'].replace('`', '')}`", ""]
     return "\n".join(lines)
 
@@ -257,6 +247,7 @@ def as_tex(summary: Summary) -> str:
     names = headings(summary)
     lines = [
         f"% {' '.join(summary.answer.split())}",
+        *(f"% {name}: {describe(summary.manifest, name)}" for name in summary.labels),
         f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
     ]
     lines += ["\\toprule", " & ".join(_tex(name) for name in names) + r" \\", "\\midrule"]

@@ -22,13 +22,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __version__
-from bench.ablation.file import Layer, assignment, first_error, named
-from bench.ablation.yamlfile import ConfigError, dotted, load
+from bench.ablation.layers import Layer
+from bench.ablation.places import ablation_file
+from bench.ablation.yamlfile import load
 from bench.batches import plain_batches
 from bench.contracts.data import Images, NoTestImagesError
 from bench.contracts.identity import described, digest
@@ -48,7 +49,9 @@ Trial = tuple[str, int]
 class Tabulation(BaseModel):
     """What a recipe file says: which cells of which space are trained how, on which images."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
+    )
 
     space: SpaceField
     data: DataField
@@ -138,24 +141,10 @@ def read_recipe(path: Path, sets: list[str]) -> Tabulation:
     ConfigError
         One line naming file, line and field.
     """
-    document = load(path)
-    if not isinstance(document.data, dict):
-        raise ConfigError(f"{path}:1: a recipe is a mapping with space, data, training, population")
-    layer, where = Layer(), {at: document.where(at) for at in document.lines if at}
-    for key, value in document.data.items():
-        layer.put((key,), value, where)
-    for text in sets:
-        at, value = assignment(text)
-        layer.put(at, value, {at: f"--set {text}"})
-    try:
-        return Tabulation.model_validate(layer.data)
-    except ValidationError as error:
-        if not sets:
-            raise named(error, document) from None
-        place, message = first_error(error)
-        raise ConfigError(
-            f"{layer.where(place, f'{path}:1')}: {dotted(place)}: {message}"
-        ) from None
+    document = load(ablation_file(path))
+    layer = Layer.of(document, "a recipe is a mapping with space, data, training, population")
+    layer.assign(sets)
+    return layer.read(Tabulation, f"{document.path}:1")
 
 
 class Journal:

@@ -32,7 +32,9 @@ PARTS = ("space", "data", "recipe")
 class Recipe(BaseModel):
     """How a network is trained; the defaults are those of the DARTS paper for CIFAR-10."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     epochs: int = Field(600, ge=1)
     batch: int = Field(96, ge=2)
