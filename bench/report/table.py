@@ -53,10 +53,15 @@ def as_text(summary: Summary) -> None:
         console.print()
         console.print(_differences(summary))
     console.print()
-    for note in filter(None, (*summary.mixed, summary.unknown)):
-        console.print(Text(note))
+    for text in notes(summary):
+        console.print(Text(text))
     console.print(Text(summary.answer, style="bold"))
     console.print()
+
+
+def notes(summary: Summary) -> list[str]:
+    """Return what must be known before the answer is believed, a sentence or two each."""
+    return [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
 
 
 def _variants(summary: Summary, width: int) -> Table:
@@ -209,8 +214,8 @@ def headings(summary: Summary) -> list[str]:
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
-    for note in filter(None, (*summary.mixed, summary.unknown)):
-        lines += [_md(note), ""]
+    for text in notes(summary):
+        lines += [_md(text), ""]
     names = headings(summary)
     lines += [
         "| " + " | ".join(_md(name) for name in names) + " |",

@@ -36,6 +36,7 @@ from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
 from bench.truth import _long
@@ -294,6 +295,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))
