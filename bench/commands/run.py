@@ -261,6 +261,7 @@ def command() -> str:
 
 def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     """Print the table, write the page, say what to do next."""
+    from bench import terminal
     from bench.report.page import write_page
     from bench.report.summary import Summary
     from bench.report.table import as_text
