@@ -75,6 +75,8 @@ def compiler() -> list[str] | None:
     """Return the C++ compiler as a command (``$CXX`` may be ``ccache g++``), or None."""
     named = os.environ.get("CXX")
     for text in ("g++", "c++", "clang++") if named is None else (named,):
+        if path := shutil.which(text):
+            return [path]
         first, *rest = shlex.split(text) or [""]
         if path := shutil.which(first):
             return [path, *rest]
