@@ -48,7 +48,9 @@ Kind = Literal["confirmed", "refuted", "undecided", "not judged"]
 class Criterion(BaseModel):
     """One thing that must be so if the explanation holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     says: str = Field(min_length=1, description="what is expected, in words")
     metric: str = Field(description="a column of the results or a reading of an instrument")
@@ -107,7 +109,7 @@ class Failure(BaseModel):
 class Explanation(BaseModel):
     """A claim, how often the baseline must have failed, and the criteria with one that decides."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     claim: str = Field(min_length=1)
     failure: Failure

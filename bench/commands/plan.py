@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,18 +54,19 @@ def plan_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show every run with its estimated cost, and whether it is done; runs nothing."""
-    from rich.console import Console
     from rich.table import Table
 
+    from bench import terminal
     from bench.decision.power import expected_pairs
     from bench.executors.processes import cores
     from bench.runs import store
+    from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings
     from bench.runs.spec import default_output, plan
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)
-    specs = plan(ablation, only or ())
+    specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
     expected: dict[str, float] = {}
     if ablation.until is not None:
@@ -110,7 +112,7 @@ def plan_command(
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
         )  # fmt: skip
-    Console().print(table)
+    terminal.console().print(table)
     basis = rows[0][2].basis if rows else ""
     print(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "
@@ -132,6 +134,10 @@ def until(limits: Until, expected: dict[str, float]) -> str:
         f"pairs of seeds are added until the contrast is decided, at most {limits.most}{time}; to "
         f"expect, by how many of the pairs that differ point the same way: {cases}; ties come on top"
     )
+
+
+def _absent(text: str) -> None:
+    print(f"warning: {text}; its runs are shown as new", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:
