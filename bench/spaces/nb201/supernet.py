@@ -349,6 +349,6 @@ class NB201Supernet(Supernet):
         """See `Supernet.paths`; shares the stem and prefixes of the first cell."""
         if any(isinstance(block, MixedCell) and block.partial > 1 for block in self.blocks):
             return super().paths(images, architectures)
-        from bench.spaces.nb201 import paths
+        from bench.spaces.nb201 import paths  # late: saves start-up time
 
         return paths.logits(self, images, architectures)
