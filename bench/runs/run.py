@@ -285,6 +285,7 @@ def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     checkpoint.write_atomically(folder / store.RANKING, table)
     return {
         **ranking.flat(),
+        **({"reasons": ranking.reasons} if ranking.reasons else {}),
         "ranking_seconds": clock.here,
         "files": {store.RANKING: hashlib.sha256(table).hexdigest()},
     }
