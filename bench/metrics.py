@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.decision.sequential import Question
 from bench.statistics import Interval
 
 MISSING = "—"
@@ -41,6 +42,8 @@ class Metric:
         The direction that a researcher hopes for; empty where there is none.
     meaning
         One line for somebody who sees it for the first time.
+    binary
+        A run has it or has not (1 or 0): what is compared are rates.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Metric:
     digits: int
     better: Literal["lower", "higher", ""]
     meaning: str
+    binary: bool = False
 
     def text(self, value: float, signed: bool = False) -> str:
         """Write a value with this metric's digits."""
@@ -58,9 +62,9 @@ class Metric:
 
 def _m(
     name: str, title: str, short: str, unit: str, digits: int,
-    better: Literal["lower", "higher", ""], meaning: str,
+    better: Literal["lower", "higher", ""], meaning: str, binary: bool = False,
 ) -> tuple[str, Metric]:  # fmt: skip
-    return name, Metric(name, title, short, unit, digits, better, meaning)
+    return name, Metric(name, title, short, unit, digits, better, meaning, binary)
 
 
 METRICS: dict[str, Metric] = dict((
@@ -72,7 +76,10 @@ METRICS: dict[str, Metric] = dict((
        "share of the derived cell's edges without weights: skip, pooling or none"),
     _m("collapsed", "collapse rate", "collapsed", "", 2, "lower",
        "a run has collapsed when at least five sixths of the edges of its derived cell have no "
-       "weights (in NAS-Bench-201: at most one edge of six is a convolution)"),
+       "weights (in NAS-Bench-201: at most one edge of six is a convolution)", binary=True),
+    _m("worse_than_random", "rate of cells worse than a random one", "below random", "", 2, "lower",
+       "the derived cell is truly worse than more than half of all cells: a cell drawn at random "
+       "would probably have been better", binary=True),
     _m("true_accuracy", "true accuracy", "true acc.", "%", 2, "higher",
        "accuracy of the derived cell trained on its own: looked up in the truth table, or trained "
        "when the search had ended"),
@@ -98,6 +105,11 @@ METRICS: dict[str, Metric] = dict((
 def metric(name: str) -> Metric:
     """Return a metric; a column that is not listed here is shown by its own name."""
     return METRICS.get(name) or Metric(name, name, name, "", 3, "", "")
+
+
+def question(name: str, smallest: float | None) -> Question:
+    """Return what is to be decided of a metric's paired differences."""
+    return Question(binary=metric(name).binary, smallest=smallest)
 
 
 def number(value: float | None, digits: int, signed: bool = False) -> str:

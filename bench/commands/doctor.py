@@ -15,7 +15,6 @@ PACKAGES = (
     "pandas",
     "pydantic",
     "analog-nasbench",
-    "nas-bench-201",
 )
 
 

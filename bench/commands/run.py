@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
+    from bench.decision.growth import Growth
     from bench.runs.campaign import Campaign
+    from bench.runs.spec import RunSpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -31,6 +35,21 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+UntilOption = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided", help="Add pairs of seeds until the contrast is decided, at most 64."
+    ),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", help="Until decided, but within a time (5m), a number of seeds (40) or both."
+    ),
+]
+OffsetOption = Annotated[
+    int, typer.Option("--seed-offset", min=0, help="Added to every seed: the same, asked again.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
@@ -40,14 +59,25 @@ def register(app: typer.Typer) -> None:
 
 
 def resolve(
-    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None
-) -> Ablation:
+    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None,
+    until_decided: bool = False, budget: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read the ablation as the options ask for it."""
     from bench.ablation.file import read_ablation
+    from bench.ablation.yamlfile import ConfigError
     from bench.executors._options import split
 
+    if seeds is not None and (until_decided or budget is not None):
+        raise ConfigError(
+            "--seeds: fixes how many seeds there are; leave it out with --until-decided or "
+            "--budget (--budget 40 means 40 seeds at most)"
+        )
     chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
-    return read_ablation(file, profile, chosen, seeds)
+    until = budget if budget is not None else "" if until_decided else None
+    found = read_ablation(file, profile, chosen, seeds, until=until, seed_offset=seed_offset)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:
@@ -68,6 +98,9 @@ def run(
     profile: ProfileOption = "quick",
     output: OutputOption = None,
     seeds: SeedsOption = None,
+    until_decided: UntilOption = False,
+    budget: BudgetOption = None,
+    seed_offset: OffsetOption = 0,
     only: OnlyOption = None,
     executor: Annotated[
         str, typer.Option("--executor", help="inline, processes or slurm.")
@@ -85,17 +118,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
+    from bench.contracts.executor import Job
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign
+    from bench.runs.contents import Contents
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
     from bench.runs.store import FULL
 
-    ablation = resolve(file, profile, seeds, sets, device)
+    ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)
     chosen = make(executor, jobs, sets or [])
-    specs = plan(ablation, only or ())
+    hashes = Contents()
+    specs = plan(ablation, only or (), hashes)
     for spec in {spec.settings.data: spec for spec in specs}.values():
         spec.settings.data.load()  # missing images or truth are said before anything starts
     for settings in {
@@ -103,15 +139,22 @@ def run(
     }.values():
         settings.load_truth()
     root = output or inside_project(default_output(ablation))
-    campaign = Campaign(root, specs)
+    campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
     for source in reuse or ():
         copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
         print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+    growth = None
+    if ablation.until is not None:
+        side_by_side = chosen.slots(Job(spec=specs[0], folder=root))
+        growth = grow(ablation, campaign, specs, side_by_side)
     try:
         write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
-        with Watch(campaign) as watch:
-            campaign.run(chosen, watch, force=force)
+        with Watch(campaign, None if growth is None else lambda: growth.status) as watch:
+            campaign.run(
+                chosen, watcher(ablation, campaign, root, watch), force=force, growth=growth
+            )
         if not (campaign.full or campaign.interrupted):
+            write_manifest(ablation, campaign, root, final=True)
             finish(root, campaign, as_json)
     except KeyboardInterrupt:
         campaign.interrupted = True
@@ -120,6 +163,52 @@ def run(
             raise
         campaign.full = True
     raise typer.Exit(ended(campaign))
+
+
+def grow(
+    ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
+) -> Growth:
+    """Return what adds pairs of seeds until the ablation's contrast is decided."""
+    from bench.ablation.yamlfile import ConfigError
+    from bench.decision.growth import Growth
+    from bench.metrics import question
+    from bench.report.summary import value
+    from bench.runs import store
+
+    contrast, until = ablation.contrast, ablation.until
+    assert until is not None
+
+    def worth(spec: RunSpec) -> float | None:
+        folder = campaign.folder(spec)
+        ended = folder in campaign.ended or folder in campaign.cached
+        return value(folder, contrast.metric) if ended else None
+
+    def seconds(spec: RunSpec) -> float:
+        result = store.read_result(campaign.folder(spec)) or {}
+        return float(result.get("seconds") or math.nan)
+
+    try:
+        return Growth(
+            specs, contrast.of, contrast.against, question(contrast.metric, contrast.smallest),
+            until, worth, seconds, side_by_side,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"--only: {error}") from None
+
+
+def watcher(
+    ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
+) -> Callable[[], None]:
+    """Return what is called while waiting: progress, and the manifest where runs were added."""
+    listed = [len(campaign.specs)]
+
+    def look() -> None:
+        if len(campaign.specs) != listed[0]:
+            listed[0] = len(campaign.specs)
+            write_manifest(ablation, campaign, root)
+        watch()
+
+    return look
 
 
 def inside_project(path: Path) -> Path:
@@ -143,7 +232,8 @@ def ended(campaign: Campaign) -> int:
     if campaign.interrupted:
         print(f"interrupted; resume with: {command()}", file=sys.stderr)
         return cli.INTERRUPTED
-    return cli.FAILED if any(s != "ok" for s in campaign.ended.values()) else cli.OK
+    fine = {"ok", "interrupted"} if campaign.enough else {"ok"}
+    return cli.FAILED if any(s not in fine for s in campaign.ended.values()) else cli.OK
 
 
 def command() -> str:
@@ -151,15 +241,28 @@ def command() -> str:
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
 
 
-def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
-    """Keep what was asked beside the runs, so that a report needs the folder alone."""
+def write_manifest(ablation: Ablation, campaign: Campaign, root: Path, final: bool = False) -> None:
+    """Keep what was asked beside the runs, so that a report needs the folder alone.
+
+    Parameters
+    ----------
+    final
+        Where it was open how many runs there would be: those that were not needed are not named.
+    """
     from bench.contracts import registry
     from bench.runs import store
     from bench.runs.spec import plan
 
     # With --only or fewer seeds, what was run before of the same plan stays on the page.
-    everything = [spec.folder for spec in plan(ablation)]
+    contents = (
+        campaign.contents.lenient()
+    )  # for what was left out with --only nothing need be there
+    everything = [spec.folder for spec in plan(ablation, (), contents)]
     kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
+    named = list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)]))
+    if final and ablation.until is not None:
+        finished = [folder for folder in named if (root / folder / store.RESULT).exists()]
+        named = finished or named  # nothing at all: then what was begun is shown as missing
     store.write_json(
         root / "ablation.json",
         {
@@ -175,10 +278,12 @@ def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
                     "label": arm.label,
                     "variants": [registry.dump(variant) for variant in arm.interventions],
                     "settings": arm.settings.model_dump(mode="json"),
+                    "contents": contents.of(arm.settings),
                 }
                 for arm in ablation.arms
             ],
-            "runs": list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)])),
+            "until": ablation.until and ablation.until.model_dump(),
+            "runs": named,
         },
     )
 

@@ -44,6 +44,10 @@ class Executor(Member):
         Called from a signal handler: sets what the next `poll` acts on, and changes nothing else.
         """
 
+    def slots(self, job: Job) -> int:
+        """Return how many jobs like this one are worth having at a time, waiting ones included."""
+        return 1
+
     def kill(self) -> None:
         """End running jobs at once; what they did since their last checkpoint is lost."""
         self.cancel()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from bench.contracts.data import DataError, DataSource, Images
+from bench.contracts.identity import INCIDENTAL, Place
 
 
 class TorchvisionSource(DataSource):
     """A data set that torchvision reads from a local root, or downloads when allowed to."""
 
-    root: str = Field("data", description="folder that holds the files")
-    download: bool = Field(False, description="let torchvision download what is missing")
+    root: Place = Field(Path("data"), description="folder that holds the files")
+    download: Annotated[bool, INCIDENTAL] = Field(
+        False, description="let torchvision download what is missing"
+    )
 
     torchvision_class: ClassVar[str]
     statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
@@ -29,11 +32,11 @@ class TorchvisionSource(DataSource):
 
         constructor: Any = getattr(datasets, self.torchvision_class)
         try:
-            found = constructor(str(Path(self.root)), train=train, download=self.download)
+            found = constructor(str(self.root), train=train, download=self.download)
         except (RuntimeError, OSError) as error:
             what = "could not be downloaded" if self.download else "is not there"
             raise DataError(
-                f"{self.name} {what} under {self.root!r} ({str(error).splitlines()[0][:120]}); get it "
+                f"{self.name} {what} under {str(self.root)!r} ({str(error).splitlines()[0][:120]}); get it "
                 f"with `python -m bench data fetch {self.name} --root {self.root}`"
             ) from error
         pixels = torch.as_tensor(np.asarray(found.data))

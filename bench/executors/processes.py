@@ -63,15 +63,19 @@ class Processes(Executor):
         self._waiting.extend(jobs)
         self._start()
 
-    def _slots(self, job: Job) -> int:
+    def slots(self, job: Job) -> int:
+        """See `Executor.slots`."""
         if self.jobs is not None:
             return self.jobs
+        if job.spec.settings.device == "cuda":
+            devices = list(self.gpus) if self.gpus is not None else visible_gpus()
+            return max(1, len(devices) * self.slots_per_gpu)
         return max(1, cores() // job.spec.settings.threads)
 
     def _device(self, job: Job) -> tuple[bool, str | None]:
         """Return whether the job may start now, and the GPU that it gets (None: it needs none)."""
         if job.spec.settings.device != "cuda":
-            return len(self._running) < self._slots(job), None
+            return len(self._running) < self.slots(job), None
         devices = list(self.gpus) if self.gpus is not None else visible_gpus()
         if not devices:
             raise ValueError("no CUDA device is visible; use --device cpu")

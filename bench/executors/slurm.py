@@ -26,6 +26,8 @@ ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_ME
 CANCELLED = {"CANCELLED", "REVOKED"}
 LONGEST = 1000
 """Tasks of an array: one less than Slurm's default MaxArraySize."""
+AT_A_TIME = 16
+"""Jobs that are kept in the queue where it is open how many will be needed and no limit was set."""
 JOB = "slurm.json"
 """In a run's folder: the array task that it was last given to."""
 
@@ -183,6 +185,10 @@ class Slurm(Executor):
         if due:
             subprocess.run(["scancel", *due], capture_output=True, timeout=60, check=False)
             self._cancelled.update(due)
+
+    def slots(self, job: Job) -> int:
+        """See `Executor.slots`."""
+        return (self.jobs or AT_A_TIME) * self.pack
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""

@@ -110,6 +110,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
+    found.extend(summary.mixed)
     if summary.unknown:
         found.append(summary.unknown)
     if summary.foreign:

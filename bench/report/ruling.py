@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from bench.ablation.criteria import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
-from bench.ablation.file import first_error
+from bench.ablation.layers import first_error
 from bench.ablation.yamlfile import dotted
 from bench.metrics import METRICS, bounds, number, p_text, plural
 from bench.ranking.correlation import tau_b

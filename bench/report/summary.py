@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.registry import did_you_mean
-from bench.metrics import COLLAPSE, METRICS
+from bench.metrics import COLLAPSE, METRICS, metric
 from bench.ranking.correlation import tau_interval
+from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
 from bench.runs import store
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
@@ -44,6 +45,9 @@ class Summary:
         error, every plain number of the result, ``collapsed`` (1 or 0) and ``cost_seconds``.
     foreign
         Run folders here that belong to other settings and are left out.
+    mixed
+        A sentence for every variant whose runs were not made or judged alike: the numbers
+        concerned are missing in ``runs``.
     """
 
     root: Path
@@ -51,6 +55,7 @@ class Summary:
     results: dict[str, dict[str, Any]]
     runs: pd.DataFrame
     foreign: int = 0
+    mixed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, root: Path) -> Summary:
@@ -70,6 +75,7 @@ class Summary:
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
             rows.append(_row(folder, result, root / folder))
         runs = pd.DataFrame(rows, columns=_columns(rows))
+        runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
         name, known = manifest["contrast"]["metric"], [*METRICS, *numeric(runs)]
         if name not in known:
@@ -77,7 +83,7 @@ class Summary:
             raise ValueError(
                 f"{where}: no column {name!r} in the results; {did_you_mean(name, known)}"
             )
-        return cls(root, manifest, results, runs, foreign)
+        return cls(root, manifest, results, runs, foreign, notes)
 
     @property
     def any_ok(self) -> bool:
@@ -96,7 +102,17 @@ class Summary:
     @cached_property
     def verdict(self) -> Verdict:
         """The answer in parts."""
-        return decide(self.runs, self.manifest["contrast"])
+        contrast = self.manifest["contrast"]
+        looks = list(self.manifest["seeds"]) if self.manifest.get("until") else None
+        return decide(self._comparable(contrast["of"], contrast["against"]), contrast, looks)
+
+    def of(self, label: str) -> list[dict[str, Any]]:
+        """Return the stored results of a variant."""
+        return [result for result in self.results.values() if result["label"] == label]
+
+    def _comparable(self, of: str, against: str) -> pd.DataFrame:
+        """Return the runs without those numbers of ``of`` that were measured by another measure."""
+        return without(self.runs, of, unlike(self.of(of), self.of(against)), numeric(self.runs))
 
     @property
     def answer(self) -> str:
@@ -179,7 +195,7 @@ class Summary:
     def _interval(
         self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]
     ) -> Interval:
-        if name == "collapsed":
+        if metric(name).binary:
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
@@ -200,16 +216,11 @@ class Summary:
 
     def _against(self, label: str) -> dict[str, Any]:
         contrast = self.manifest["contrast"]
-        result = compare(self.runs, contrast["metric"], label, contrast["against"])
+        runs = self._comparable(label, contrast["against"])
+        result = compare(runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
-            numbers = (
-                "difference",
-                "difference_low",
-                "difference_high",
-                "improvement",
-                "delta",
-                "p",
-            )
+            bounds = ("difference", "difference_low", "difference_high")
+            numbers = (*bounds, "improvement", "delta", "p")
             return {"pairs": 0, "ties": 0} | dict.fromkeys(numbers, math.nan)
         return {
             "difference": result.difference.estimate,
@@ -283,7 +294,9 @@ class Summary:
             "question": self.manifest["question"],
             "contrast": self.manifest["contrast"],
             "answer": self.answer,
+            "mixed": list(self.mixed),
             "verdict": self.verdict.kind,
+            "more_pairs": self.verdict.more,
             "difference": list(comparison.difference),
             "p": comparison.p,
             "seeds": list(comparison.seeds),
@@ -326,6 +339,13 @@ def _name(folder: str) -> dict[str, Any]:
     return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
 
 
+def value(folder: Path, name: str) -> float:
+    """Return one number of a run that has ended; NaN where it failed or has no such number."""
+    row = _row(folder.name, store.read_result(folder), folder)
+    found = row.get(name) if row["status"] == "ok" else None
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else math.nan
+
+
 def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
     """Return one run as a row; what was planned and is not there becomes a missing run."""
     row = _name(folder)
@@ -338,6 +358,8 @@ def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, An
     row |= {"stopped_epoch": stopped.get("epoch"), "stopped_reason": stopped.get("reason")}
     share = plain.get("weight_free_share")
     row["collapsed"] = None if share is None else float(share >= COLLAPSE - 1e-9)
+    percentile = plain.get("percentile")
+    row["worse_than_random"] = None if percentile is None else float(percentile < 50)
     search, ranking = plain.get("search_seconds"), plain.get("ranking_seconds")
     row["cost_seconds"] = plain.get("seconds") if search is None else search + (ranking or 0.0)
     return row

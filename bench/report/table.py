@@ -73,8 +73,8 @@ def as_text(summary: Summary) -> None:
         console.print()
         console.print(_differences(summary))
     console.print()
-    if summary.unknown:
-        console.print(Text(summary.unknown))
+    for note in filter(None, (*summary.mixed, summary.unknown)):
+        console.print(Text(note))
     console.print(Text(summary.answer, style="bold"))
     console.print()
 
@@ -228,8 +228,8 @@ def headings(summary: Summary) -> list[str]:
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
-    if summary.unknown:
-        lines += [_md(summary.unknown), ""]
+    for note in filter(None, (*summary.mixed, summary.unknown)):
+        lines += [_md(note), ""]
     names = headings(summary)
     lines += [
         "| " + " | ".join(_md(name) for name in names) + " |",

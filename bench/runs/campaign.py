@@ -10,14 +10,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from bench.contracts.executor import Executor, Job
 from bench.runs import lock as runlock
 from bench.runs import store
+from bench.runs.contents import Contents
 from bench.runs.spec import RunSpec
 
 RETRIES = 2
 """How often a run is started again after its process was killed."""
+
+
+class Grows(Protocol):
+    """Says which runs are to follow, where that depends on how others ended."""
+
+    def next(self) -> Sequence[RunSpec]:
+        """Return the runs to add now; empty: none, or none before others have ended."""
+
+    @property
+    def over(self) -> bool:
+        """Whether what is still under way is no longer needed."""
 
 
 @dataclass
@@ -32,8 +45,12 @@ class Campaign:
         Folder → status of those that ended now.
     interrupted
         Somebody asked to stop, by a signal; runs that were under way left a checkpoint.
+    contents
+        What was hashed when the runs were planned.
     full
         Nothing more could be written; runs that were under way keep their last checkpoint.
+    enough
+        What was under way was stopped because it was not needed; it keeps its last checkpoint.
     """
 
     root: Path
@@ -42,6 +59,8 @@ class Campaign:
     ended: dict[Path, str] = field(default_factory=dict)
     interrupted: bool = False
     full: bool = False
+    contents: Contents = field(default_factory=Contents)
+    enough: bool = False
 
     def folder(self, spec: RunSpec) -> Path:
         """Return the folder of a run; raises ValueError where it would lie elsewhere."""
@@ -54,6 +73,7 @@ class Campaign:
         *,
         force: bool = False,
         interval: float = 0.2,
+        growth: Grows | None = None,
     ) -> None:
         """Run what is not done yet; Ctrl-C stops after the present steps, twice at once.
 
@@ -63,14 +83,18 @@ class Campaign:
             Called while waiting, to show progress.
         force
             Throw away what is there and run everything again.
+        growth
+            Adds runs as others end; ``specs`` are then those that are there from the start.
         """
-        jobs = {job.folder: job for job in self._jobs(force)}
+        jobs = {job.folder: job for job in self._jobs(self.specs, force)}
         killed: dict[Path, int] = {}
         with self._signals(executor):
             try:
                 executor.submit(list(jobs.values()))
+                self._grow(executor, growth, jobs, force)
                 while executor.active:
                     self._collect(executor, jobs, killed)
+                    self._grow(executor, growth, jobs, force)
                     watch()
                     if executor.active:
                         executor.wait(interval)
@@ -79,10 +103,35 @@ class Campaign:
                 raise
         watch()
 
-    def _jobs(self, force: bool) -> list[Job]:
+    def _grow(
+        self, executor: Executor, growth: Grows | None, jobs: dict[Path, Job], force: bool
+    ) -> None:
+        """Keep the executor busy with runs that may be needed, and stop it when none is."""
+        if growth is None or self._stopping or self.enough:
+            return
+        if growth.over:
+            self.enough = True
+            executor.cancel()
+            return
+        fresh: list[Job] = []
+        while self._room(executor, [*jobs.values(), *fresh], len(fresh)):
+            specs = growth.next()
+            if not specs:
+                break
+            self.specs = [*self.specs, *specs]
+            fresh += self._jobs(specs, force)
+        if fresh:
+            jobs |= {job.folder: job for job in fresh}
+            executor.submit(fresh)
+
+    @staticmethod
+    def _room(executor: Executor, jobs: Sequence[Job], fresh: int) -> bool:
+        return not jobs or executor.active + fresh < executor.slots(jobs[-1])
+
+    def _jobs(self, specs: Sequence[RunSpec], force: bool) -> list[Job]:
         """Return what is to do; clear away what must not be taken up again."""
         jobs: list[Job] = []
-        for spec in self.specs:
+        for spec in specs:
             folder = self.folder(spec)
             busy = runlock.alive(folder)  # with another process; it is waited for
             if force and folder.exists() and not busy:
@@ -122,7 +171,7 @@ class Campaign:
                 killed[folder] = killed.get(folder, 0) + 1
                 executor.submit([jobs[folder]])
                 continue
-            if status == "interrupted":
+            if status == "interrupted" and not self.enough:
                 self.interrupted = True
             if status == "disk_full":
                 self.full = True
@@ -131,4 +180,4 @@ class Campaign:
 
     @property
     def _stopping(self) -> bool:
-        return self.interrupted or self.full
+        return self.interrupted or self.full or self.enough

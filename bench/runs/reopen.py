@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.runs import checkpoint, store
+from bench.runs.contents import refuse_changed
 from bench.runs.spec import RunSpec
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
@@ -22,10 +23,13 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     ------
     CheckpointError
         When the checkpoint is missing, damaged or another run's.
+    ValueError
+        When the images are others than the run's. Another truth is what ranking anew is for.
     """
     own = store.read_spec(folder)
     spec = own if spec is None else spec
     setup = build(spec.settings, spec.variants, spec.seed)
+    refuse_changed(own.folder, own.contents, {"data": setup.contents["data"]})
     state = initial_state(setup)
     state.load_dict(checkpoint.load(folder / store.CHECKPOINT, own.digest))
     return setup, state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import platform
 import subprocess
@@ -21,6 +20,7 @@ import bench
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
+from bench.runs.contents import refuse_changed
 from bench.runs.cost import multiply_adds
 from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
@@ -64,6 +64,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             report = _reporter(folder, started)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
+            refuse_changed(spec.folder, spec.contents, setup.contents)
             state, earlier = resume(spec, folder, setup)
 
             def after_epoch(state: SearchState) -> None:
@@ -114,6 +115,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "label": spec.label,
         "seed": spec.seed,
         "digest": spec.digest,
+        "contents": spec.contents,
         **outcome,
         "seconds": time.time() - started,
         "work": multiply_adds(spec),
@@ -194,18 +196,15 @@ def judge_cell(
     }
     if truth is not None:
         accuracy = truth.accuracy_of(space.encode(cell), notify)
-        everything = truth.mean(truth.reference)
-        ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            "percentile": 100 * float((everything < accuracy).mean()) if ranked else math.nan,
+            "percentile": truth.percentile(accuracy),
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(everything), "best": truth.best,
-            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
+            "cells": len(truth.reference), "best": truth.best, "random": truth.random,
         }  # fmt: skip
     return outcome
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.runs.checkpoint import write_atomically
-from bench.runs.spec import RunSpec
+from bench.runs.spec import SCHEMA, RunSpec
 
 RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
     "result.json", "spec.json", "progress.json", "checkpoint.pt", "ranking.parquet",
@@ -124,6 +124,11 @@ def read_spec(folder: Path) -> RunSpec:
     content = read_sealed(folder / SPEC)
     if content is None:
         raise ValueError(f"{folder / SPEC}: missing or damaged; `python -m bench run` writes it")
+    if (schema := content.get("code")) != SCHEMA:
+        raise ValueError(
+            f"{folder / SPEC}: of another version of bench (schema {schema}, here {SCHEMA}): its "
+            "result can be read and shown; to go on from it, run it again"
+        )
     spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")

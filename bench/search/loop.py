@@ -6,8 +6,9 @@ training loss: each step updates the weights w on the training half and λ on th
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -57,7 +58,7 @@ def search(
     while state.epoch < settings.epochs and state.stopped is None:
         while state.step < (state.epoch + 1) * setup.steps_per_epoch:
             for update in updates:
-                with state.supernet.step():
+                with state.supernet.step(), overflow_is_divergence(state):
                     update(setup, state)
             state.step += 1
             if asked_to_stop():
@@ -68,6 +69,19 @@ def search(
         if stop := setup.composition.stop(setup, state):
             state.stopped = {"reason": stop.reason, "epoch": stop.epoch or state.epoch}
         after_epoch(state)
+
+
+@contextlib.contextmanager
+def overflow_is_divergence(state: SearchState) -> Iterator[None]:
+    """Say of a step whose rate or decay is beyond what weights can hold that it diverged."""
+    try:
+        yield
+    except (OverflowError, RuntimeError) as error:
+        if not isinstance(error, OverflowError) and "without overflow" not in str(error):
+            raise
+        raise DivergedError(
+            f"a step beyond the range of numbers in epoch {state.epoch + 1}, step {state.step}"
+        ) from error
 
 
 def weight_step(setup: Setup, state: SearchState) -> None:

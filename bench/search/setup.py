@@ -56,6 +56,16 @@ class Setup:
         """Bilevel steps per epoch: full batches of the training half."""
         return steps_per_epoch(self.data.train, self.settings.search.batch)
 
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of what was loaded, as a run's identity has them (`bench.runs.contents.Contents`)."""
+        found = {"data": self.data.train.content}
+        if self.truth is not None:
+            found["truth"] = self.truth.sha256
+        if self.settings.ranking is not None and self.settings.ranks:
+            found["population"] = self.settings.ranking.population.content()
+        return found
+
     def moment(self, state: StateView, phase: Phase, step: int | None = None) -> Moment:
         """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
         epochs, epoch = self.settings.search.epochs, state.epoch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import math
 import time
@@ -17,19 +17,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import plain_batches, steps_per_epoch, training_batch
-from bench.contracts import registry
+from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
 from bench.contracts.space import Architecture, Space, Standalone
 from bench.runs import checkpoint
 from bench.streams import generator
 
 CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"
+PARTS = ("space", "data", "recipe")
 
 
 class Recipe(BaseModel):
     """How a network is trained; the defaults are those of the DARTS paper for CIFAR-10."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     epochs: int = Field(600, ge=1)
     batch: int = Field(96, ge=2)
@@ -71,7 +74,7 @@ class Evaluation:
     seed: int
 
     def describe(self) -> dict[str, Any]:
-        """Return all that determines the outcome, as plain data."""
+        """Return all that was asked for, as plain data."""
         return {
             "genotype": self.space.encode(self.architecture),
             "space": registry.dump(self.space),
@@ -80,11 +83,17 @@ class Evaluation:
             "seed": self.seed,
         }
 
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of the images that are trained and tested on; the same wherever they lie."""
+        found = {"train": self.data.content(train=True)}
+        return found if self.recipe.test == "half" else found | {"test": self.data.content(False)}
+
     @property
     def digest(self) -> str:
         """The identity: a hash of what determines the outcome."""
-        text = json.dumps(self.describe(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        told = self.describe() | {name: identity.described(getattr(self, name)) for name in PARTS}
+        return identity.digest(told | {"contents": self.contents})[:16]
 
     def images(self) -> tuple[Images, Images]:
         """Return the images to train on and those to test on."""

@@ -33,8 +33,10 @@ NUMBERS = (
     "parameters",
     "flops",
     "train_seconds",
+    "weight",
 )
-"""What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing."""
+"""What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing.
+``weight``: how many cells of the space the cell stands for, where the table is a sample of them."""
 METADATA = b"bench.truth"
 """Key of the schema's metadata: JSON with source, sha256, api, provenance, format, and space
 (as `bench.contracts.registry.dump` writes it) where the cells are not told by their strings alone."""
@@ -183,6 +185,13 @@ def check(table: Any, space: Space, source: str) -> list[str]:
             if not np.isnan(values).all():
                 check_percent(values, source, name, first=1)
     return list(keys[0])
+
+
+def weights(table: Any) -> dict[str, float]:
+    """Return cell → how many cells it stands for, of a table from `read`; empty where it is whole."""
+    if "weight" not in table.column_names:
+        return {}
+    return dict(zip(table["arch"].to_pylist(), table["weight"].to_pylist(), strict=True))
 
 
 def resolve(measured: Measurement, known: Collection[str]) -> Measurement:

@@ -98,7 +98,7 @@ def summary(truth: Truth) -> dict[str, Any]:
     The noise ceiling is the mean τ-b of the accuracies of one training seed with those of another
     over the unique cells that have both; None where no two seeds share `FEWEST` cells.
     """
-    names = list(truth.accuracy)
+    names = list(truth.reference)
     table = np.stack([truth.accuracy[name] for name in names])
     means = truth.mean(names)
     measured = ~np.isnan(means)
@@ -113,7 +113,7 @@ def summary(truth: Truth) -> dict[str, Any]:
         "missing_trials": int((~present[measured]).sum()),
         "best": float(np.nanmax(means)),
         "best_cell": names[int(np.nanargmax(means))],
-        "mean": float(np.nanmean(means)),
+        "mean": truth.random,
         "noise_ceiling": _ceiling(table[first]),
         "sha256": truth.sha256,
         "provenance": truth.provenance,

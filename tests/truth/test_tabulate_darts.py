@@ -25,7 +25,7 @@ from tests.truth import builders
 RECIPE = """
 space: {name: darts, preset: PRESET, channels: 2, layers: 3}
 data: {name: digits, size: 80}
-training: {epochs: 1, batch: 20, drop_path: 0.2, cutout: 2, auxiliary: 0}
+training: {epochs: 1, batch: 20, drop_path: 0.2, cutout: 2, auxiliary: 0, test: half}
 population: {size: 3}
 """
 MEASURED = {"dataset": "digits", "split": "valid", "budget": 1}
