@@ -36,6 +36,7 @@ from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
 from bench.truth import _long
@@ -183,9 +184,14 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
-    folder = output.with_suffix(".trials")
+    folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
         return Journal(folder, recipe).rows
@@ -211,7 +217,7 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
@@ -289,6 +295,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))

@@ -28,7 +28,7 @@ Reading = Callable[[int, int], None]
 class Cell(NamedTuple):
     """The results of one cell, as stored."""
 
-    index: int
+    number: int
     sets: dict[int, Any]
     """Training epochs (12 or 200) → state of the benchmark's `ArchResults`."""
     source: str

@@ -42,6 +42,11 @@ class Analog(TruthSource):
     path: Place | None = None
     """A copy of the package's ``data.anb``; found in the installed package when left out."""
 
+    @property
+    def doubtful(self) -> bool:
+        """A copy only: the package's own is complete, and checked by the hash it recorded."""
+        return self.path is not None
+
     def content(self, space: Space, data: DataSource) -> str:
         """See `TruthSource.content`; the file is hashed, not read as a table."""
         path = self.path or _installed()[0]
