@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -58,6 +57,4 @@ class SkipDropout(Variant):
         p = self.probability(moment)
         if p == 0 or moment.phase == "evaluate":
             return y
-        draws = moment.generator(self.name, site.cell, site.edge)
-        kept = torch.empty_like(y).bernoulli_(1 - p, generator=draws)
-        return y * kept.div_(1 - p)
+        return y * moment.dropout(y, p, self.name, site.cell, site.edge)

@@ -180,6 +180,11 @@ class MixedCell(nn.Module):
             MergedConvolution(self.mixed, 3, edges, affine, running) for edges in OUTGOING
         )
 
+        # A tuple, which registers nothing: looking modules up by name costs more than small cells do.
+        self.merged_convolutions = tuple(
+            merged for node in range(3) for merged in (self.conv3[node], self.conv1[node])
+        )
+
     def merged(self, edge: int, operation: int) -> MergedConvolution:
         """Return the merged convolution that holds an edge's convolution."""
         merged = (self.conv3 if operation == CONV3 else self.conv1)[EDGES[edge][0]]
