@@ -11,7 +11,8 @@ from bench.contracts.member import Member
 from bench.metrics import Metric
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 Reading = dict[str, float]
 """Named numbers of one moment; NaN where a number has no meaning."""

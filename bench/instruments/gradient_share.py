@@ -18,7 +18,8 @@ from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
     from bench.contracts.data import Batch
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,8 @@ from bench.instruments._inside import probe
 from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class LossCrossing(Instrument):

@@ -12,7 +12,8 @@ from bench.contracts.instrument import Instrument, Reading
 from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class SupernetAccuracy(Instrument):
