@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import terminal
 from bench.metrics import MISSING, bounds, duration, metric, number, p_text
 from bench.report.arms import describe
 from bench.report.notes import arithmetic, notes
@@ -45,13 +44,7 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
 
 def as_text(summary: Summary) -> None:
     """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a pipe that knows ASCII only still gets the numbers
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=WIDTH)
+    console = terminal.console(piped_width=WIDTH)
     console.print()
     console.print(_variants(summary, console.width))
     console.print()

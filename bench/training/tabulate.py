@@ -38,8 +38,8 @@ from bench.ranking.population import Population
 from bench.runs import lock as runlock
 from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
+from bench.tables import long as _long
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import _long
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]
@@ -184,9 +184,14 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
-    folder = output.with_suffix(".trials")
+    folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
         return Journal(folder, recipe).rows
@@ -203,7 +208,7 @@ def tabulate(
     Parameters
     ----------
     output
-        The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
+        The parquet file (`bench.tables.long`); the journal is kept beside it in ``<name>.trials``.
     notify
         Called with (trials done, trials in all) after every trial.
 
@@ -212,7 +217,7 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
@@ -261,7 +266,7 @@ def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
-    from bench.executors.processes import serve
+    from bench.runs.forkserver import serve  # late: saves start-up time
 
     if not todo:
         return
