@@ -234,7 +234,8 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list
         raise ConfigError(f"{here}: {named}: {label!r} is no label; use letters, digits, _ . + -")
     layer = base.copy()
     interventions: dict[str, Variant] = {}
-    known = registry.names("variants")
+    # A setting's name stays a setting's, whatever a folder of variants has in it.
+    known = [name for name in registry.names("variants") if name not in Settings.model_fields]
     for at, entry in parts:
         for key, value in entry.items():
             place = f"{document.where((*at, key))}: {dotted(at)}"

@@ -10,7 +10,8 @@ from pydantic import Field
 from bench.contracts.member import Member
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 Reading = dict[str, float]
 """Named numbers of one moment; NaN where a number has no meaning."""

@@ -17,7 +17,8 @@ from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, mat
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 SPECTRUM = "hessian_spectrum_"
 FULL = 8192

@@ -17,7 +17,8 @@ from bench.instruments._inside import competing, probe, watched
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 PREFIX = "coadaptation_at_"
 OVER: dict[str, Callable[[list[float]], Any]] = {

@@ -17,7 +17,8 @@ from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 NAN = float("nan")
 
@@ -118,9 +119,9 @@ class DiscretisationGap(Instrument):
         """Return a copy of the state whose weights were trained under the cell, if they can be."""
         # Only when it acts: saves start-up time.
         from bench.search.loop import DivergedError, weight_step
-        from bench.search.setup import Setup
-        from bench.search.state import SearchState
-        from bench.selection._projection import tuning
+        from bench.search.setup import Setup  # late: saves start-up time
+        from bench.search.state import SearchState  # late: saves start-up time
+        from bench.selection._projection import tuning  # late: saves start-up time
 
         # An edge that the cell does not have is decided too, and then dropped.
         decided = {edge: max(0, operation) for edge, operation in enumerate(cell)}

@@ -17,7 +17,8 @@ from bench.instruments._inside import competing, probe, watched
 
 if TYPE_CHECKING:
     from bench.contracts.data import Batch
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,8 @@ from bench.search.settings import HypergradientField
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 PREFIX = "bias_"
 

@@ -14,7 +14,8 @@ from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import probe
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class LossCrossing(Instrument):

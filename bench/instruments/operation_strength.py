@@ -20,7 +20,8 @@ from bench.ranking.correlation import tau_b
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 Floats = NDArray[np.float64]
 Worth = dict[tuple[int, int], Floats]

@@ -11,7 +11,8 @@ from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class Ranking(Instrument):
@@ -33,7 +34,7 @@ class Ranking(Instrument):
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
-        from bench.ranking.measure import measure
+        from bench.ranking.measure import measure  # late: saves start-up time
 
         if setup.truth is None or not setup.truth.reference:
             names = ("rank_tau", "rank_tau_loss", "rank_tau_parameters")

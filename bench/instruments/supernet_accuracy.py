@@ -11,7 +11,8 @@ from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class SupernetAccuracy(Instrument):

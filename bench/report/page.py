@@ -18,9 +18,10 @@ from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plur
 from bench.report import svg
 from bench.report.arms import describe
 from bench.report.figures import figures
-from bench.report.summary import MANIFEST, Summary
+from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.checkpoint import write_atomically
+from bench.runs.manifest import MANIFEST
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
@@ -56,6 +57,7 @@ def render(summary: Summary) -> str:
             policy=POLICY,
             manifest=summary.manifest,
             verdict=summary.verdict,
+            stated=summary.stated,
             banners=banners(summary),
             facts=facts(summary),
             legend=legend(summary),
@@ -111,9 +113,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    found.extend(summary.mixed)
-    if summary.unknown:
-        found.append(summary.unknown)
+    found += [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found

@@ -20,7 +20,8 @@ from bench.metrics import METRICS, bounds, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
 from bench.report.contrast import values
-from bench.report.summary import MANIFEST, Summary
+from bench.report.summary import Summary
+from bench.runs.manifest import MANIFEST
 
 WORDS: dict[Kind, str] = {
     "confirmed": "Confirmed", "refuted": "Refuted", "undecided": "Undecided",

@@ -36,11 +36,12 @@ from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
+from bench.tables import long as _long
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, parquet_file
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import _long
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, parquet_file
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]
@@ -160,8 +161,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, recipe: Tabulation) -> None:
-        folder = output.with_suffix(".trials")
-        self.path, self.rows = folder / JOURNAL, dict[Trial, dict[str, Any]]()
+        self.path, self.rows = journal_folder(output) / JOURNAL, dict[Trial, dict[str, Any]]()
         head = {"recipe": recipe.digest}
         lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.exists() else []
         whole = lines[:-1]  # what follows the last line's end was being written
@@ -191,6 +191,11 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
 def _trials_of(output: Path, recipe: Tabulation) -> list[dict[str, Any]]:
     """Return the rows of a table; none where it is of another recipe, or none to be read."""
     source = str(output)
@@ -206,7 +211,7 @@ def _trials_of(output: Path, recipe: Tabulation) -> list[dict[str, Any]]:
 
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
-    folder = output.with_suffix(".trials")
+    folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
         return Journal(output, recipe).rows
@@ -223,7 +228,7 @@ def tabulate(
     Parameters
     ----------
     output
-        The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
+        The parquet file (`bench.tables.long`); the journal is kept beside it in ``<name>.trials``.
     notify
         Called with (trials done, trials in all) after every trial.
 
@@ -232,7 +237,7 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
@@ -281,7 +286,7 @@ def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
-    from bench.executors.processes import serve
+    from bench.runs.forkserver import serve  # late: saves start-up time
 
     if not todo:
         return
@@ -310,6 +315,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))

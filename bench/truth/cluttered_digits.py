@@ -13,10 +13,10 @@ from bench.contracts import identity, registry
 from bench.contracts.data import DataSource
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthSource
-from bench.truth._long import metadata
+from bench.tables.long import metadata
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, parquet_file
 from bench.truth._ranked import ranked
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, parquet_file
 from bench.truth.standalone import Standalone, Trained
 from bench.truth.table import Table
 
