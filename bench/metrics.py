@@ -13,13 +13,6 @@ from bench.statistics import Interval
 MISSING = "—"
 """Shown where there is no number."""
 
-SHORT = {
-    "none": "none", "skip_connect": "skip", "nor_conv_1x1": "1x1", "nor_conv_3x3": "3x3",
-    "avg_pool_3x3": "pool", "max_pool_3x3": "max", "sep_conv_3x3": "sep3", "sep_conv_5x5": "sep5",
-    "dil_conv_3x3": "dil3", "dil_conv_5x5": "dil5",
-}  # fmt: skip
-"""What operations are called where there is little room."""
-
 COLLAPSE = 5 / 6
 """Share of weight-free edges from which on a derived cell counts as collapsed."""
 

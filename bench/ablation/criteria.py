@@ -41,7 +41,9 @@ Kind = Literal["confirmed", "refuted", "undecided"]
 class Criterion(BaseModel):
     """One thing that must be so if the explanation holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     says: str = Field(min_length=1, description="what is expected, in words")
     metric: str = Field(description="a column of the results or a reading of an instrument")
@@ -85,7 +87,7 @@ class Criterion(BaseModel):
 class Explanation(BaseModel):
     """A claim and the criteria that it stands or falls with."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     claim: str = Field(min_length=1)
     criteria: tuple[Criterion, ...] = Field(min_length=1)

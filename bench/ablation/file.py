@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.ablation.criteria import Criterion, Explanation
-from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
+from bench.ablation.layers import Layer, assignment, named
+from bench.ablation.places import ablation_file, profile_file
+from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import registry
 from bench.contracts.variant import Variant
 from bench.decision import budget
@@ -22,12 +24,13 @@ from bench.search.composition import Composition
 from bench.search.settings import Settings
 
 MAX_CELLS = 256
+MAX_VARIANTS = 512
 
 
 class Contrast(BaseModel):
     """The one comparison that an ablation is about, stated before it is run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     metric: str = Field(description="a column of the results table, e.g. skip_count")
     of: str = Field(description="the variant that is asked about")
@@ -48,13 +51,13 @@ class AblationFile(BaseModel):
     order. All variants share the seeds, so that every comparison within the grid is paired.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     question: str = Field(min_length=1)
     contrast: Contrast
     explanation: Explanation | None = None
     space: Any = "nb201"
-    variants: dict[str, dict[str, Any] | None] = {}
+    variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
     grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
 
     @field_validator("grid")
@@ -88,60 +91,8 @@ class Ablation:
     explanation: Explanation | None = None
     until: budget.Until | None = None
     """Seeds are added until the contrast is decided; `seeds` are then those that there may be."""
-
-
-@dataclass
-class Layer:
-    """Settings as plain data, and where each of them was said."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    origin: dict[KeyPath, str] = field(default_factory=dict)
-
-    def put(self, at: KeyPath, value: Any, where: dict[KeyPath, str]) -> None:
-        """Merge ``value`` at ``at``; a mapping that names another member replaces the old one."""
-        target: Any = self.data
-        for key in at[:-1]:
-            inside = target.setdefault(key, {})
-            if isinstance(inside, str):  # `data: digits` is short for a mapping with that name
-                inside = target[key] = {"name": inside}
-            if inside is None:  # `truth: null`, and then `truth.name: table`
-                inside = target[key] = {}
-            if not isinstance(inside, dict):
-                raise ConfigError(f"{where[at]}: {dotted(at)}: {key} is not a mapping")
-            target = inside
-        self.origin[at] = where[at]
-        old = target.get(at[-1])
-        old = {"name": old} if isinstance(old, str) and isinstance(value, dict) else old
-        value = {"name": value} if isinstance(value, str) and isinstance(old, dict) else value
-        if isinstance(value, dict) and isinstance(old, dict):
-            if "name" in value and "name" in old and value["name"] != old["name"]:
-                target[at[-1]] = {}
-            else:
-                target[at[-1]] = dict(old)
-            for key, inner in value.items():
-                self.put(
-                    (*at, key),
-                    inner,
-                    where if (*at, key) in where else {**where, (*at, key): where[at]},
-                )
-        else:
-            target[at[-1]] = value
-            self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
-
-    def copy(self) -> Layer:
-        """Return a deep enough copy to merge into."""
-
-        def clone(value: Any) -> Any:
-            return {k: clone(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-        return Layer(clone(self.data), dict(self.origin))
-
-    def where(self, path: KeyPath, otherwise: str) -> str:
-        """Return where the closest enclosing field was said."""
-        for end in range(len(path), 0, -1):
-            if path[:end] in self.origin:
-                return self.origin[path[:end]]
-        return otherwise
+    notes: tuple[str, ...] = ()
+    """What a reader of the command line should know: options that an arm does not take."""
 
 
 def read_ablation(
@@ -169,6 +120,7 @@ def read_ablation(
     ConfigError
         One line naming file, line and field.
     """
+    path = ablation_file(path)
     document = load(path)
     for what, name in (("the file", path.stem), ("--profile", Path(profile).stem)):
         if not LABEL.fullmatch(name):  # it names folders, jobs and pages
@@ -187,18 +139,18 @@ def read_ablation(
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     base, seed_value, seed_where = _profile(path, profile)
-    for text in sets or []:
-        key, value = assignment(text)
-        if key == ("seeds",):
-            seed_value, seed_where = value, f"--set {text}"
-            continue
-        base.put(key, value, {key: f"--set {text}"})
     space = {"name": file.space} if isinstance(file.space, str) else file.space
-    where = {
-        (*at[:1], *at[1:]): document.where(at) for at in document.lines if at[:1] == ("space",)
-    }
+    where = {at: document.where(at) for at in document.under(("space",))}
     base.put(("space",), space, where or {("space",): document.where(())})
-    arms = tuple(_arm(document, label, parts, base) for label, parts in _labels(document, file))
+    for text in sets or []:  # on top of file and profile; only what an arm says itself comes after
+        if text.partition("=")[0] == "seeds":
+            seed_value, seed_where = assignment(text)[1], f"--set {text}"
+        else:
+            base.assign([text])
+    notes: list[str] = []
+    arms = tuple(
+        _arm(document, label, parts, base, notes) for label, parts in _labels(document, file)
+    )
     labels = [arm.label for arm in arms]
     asked: list[tuple[KeyPath, Contrast | Criterion]] = [(("contrast",), file.contrast)]
     for i, criterion in enumerate(file.explanation.criteria if file.explanation else ()):
@@ -239,31 +191,18 @@ def read_ablation(
         profile=Path(profile).stem,
         path=path,
         explanation=file.explanation,
+        notes=tuple(notes),
     )
 
 
 def _profile(path: Path, profile: str) -> tuple[Layer, Any, str]:
     """Read a profile into a layer; return it with its seeds and where they stand."""
-    wanted = Path(profile)
-    if wanted.suffix not in {".yaml", ".yml"}:
-        parents = [path.resolve().parent, *path.resolve().parents]
-        folders = [p / "profiles" for p in parents[:3]] + [Path("ablations/profiles")]
-        found = [f / f"{profile}.yaml" for f in folders if (f / f"{profile}.yaml").is_file()]
-        if not found:
-            known = sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
-            raise ConfigError(
-                f"--profile: unknown profile {profile!r}; {registry.did_you_mean(profile, known)}"
-            )
-        wanted = found[0]
-    document = load(wanted)
+    document = load(profile_file(profile, path))
     if not isinstance(document.data, dict):
-        raise ConfigError(f"{wanted}:1: a profile is a mapping of settings")
-    layer, data = Layer(), dict(document.data)
+        raise ConfigError(f"{document.path}:1: a profile is a mapping of settings")
+    data = dict(document.data)
     seeds, seed_where = data.pop("seeds", 3), document.where(("seeds",))
-    where = {at: document.where(at) for at in document.lines if at}
-    for key, value in data.items():
-        layer.put((key,), value, where)
-    return layer, seeds, seed_where
+    return Layer.of(document, "a profile is a mapping of settings", data), seeds, seed_where
 
 
 _Parts = list[tuple[KeyPath, dict[str, Any]]]
@@ -287,7 +226,7 @@ def _labels(document: Document, file: AblationFile) -> list[tuple[str, _Parts]]:
     return list(found.items())
 
 
-def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
+def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list[str]) -> Arm:
     """Resolve one arm: its interventions and what it overrides."""
     last = parts[-1][0]
     here, named = document.where(last), "variants" if last[0] == "variants" else "grid"
@@ -295,7 +234,8 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
         raise ConfigError(f"{here}: {named}: {label!r} is no label; use letters, digits, _ . + -")
     layer = base.copy()
     interventions: dict[str, Variant] = {}
-    known = registry.names("variants")
+    # A setting's name stays a setting's, whatever a folder of variants has in it.
+    known = [name for name in registry.names("variants") if name not in Settings.model_fields]
     for at, entry in parts:
         for key, value in entry.items():
             place = f"{document.where((*at, key))}: {dotted(at)}"
@@ -305,19 +245,16 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
                 interventions[key] = _intervention(document, (*at, key), value)
             elif key in Settings.model_fields:
                 where = {
-                    path[len(at) :]: document.where(path)
-                    for path in document.lines
-                    if path[: len(at) + 1] == (*at, key)
+                    path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
                 layer.put((key,), value, where)
             else:
                 hint = registry.did_you_mean(key, [*known, *Settings.model_fields])
                 raise ConfigError(f"{place}: unknown variant {key!r}; {hint}")
-    try:
-        settings = Settings.model_validate(layer.data)
-    except ValidationError as error:
-        path, message = first_error(error)
-        raise ConfigError(f"{layer.where(path, here)}: {dotted(path)}: {message}") from None
+    settings = layer.read(Settings, here)
+    for at, option in base.origin.items():
+        if option.startswith("--set ") and layer.origin.get(at) != option:
+            notes.append(f"{label} has its own {dotted(at)} ({layer.origin[at]}), not {option}")
     try:
         composition = Composition(list(interventions.values()), settings.space)
     except ValueError as error:  # a contradiction, or what the space does not have
@@ -343,37 +280,3 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None
     return found
-
-
-def assignment(text: str) -> tuple[KeyPath, Any]:
-    """Read one ``--set key=value``; the value is YAML."""
-    key, equals, value = text.partition("=")
-    if not equals or not all(part for part in key.split(".")):
-        raise ConfigError(
-            f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5"
-        )
-    return tuple(key.split(".")), loads(value, Path(f"--set {text}")).data
-
-
-def first_error(error: ValidationError) -> tuple[KeyPath, str]:
-    """Return the path and message of the first error, looking through members' own errors."""
-    details = error.errors()[0]
-    path: KeyPath = tuple(details["loc"])
-    inner = details.get("ctx", {}).get("error")
-    if isinstance(inner, ValidationError):
-        deeper, message = first_error(inner)
-        return path + deeper, message
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        message = "unknown field"
-    elif details["type"] not in {"value_error", "missing"} and not isinstance(
-        details["input"], dict
-    ):
-        message = f"{message[0].lower()}{message[1:]} (got {str(details['input'])[:60]!r})"
-    return path, " ".join(message.split())
-
-
-def named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
-    """Turn a validation error into one line naming file, line and field."""
-    path, message = first_error(error)
-    return ConfigError(f"{document.where(at + path)}: {dotted(at + path)}: {message}")

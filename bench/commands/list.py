@@ -30,9 +30,9 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """List what is registered: of one kind, or the names of all kinds."""
-    from rich.console import Console
     from rich.table import Table
 
+    from bench import terminal
     from bench.contracts import registry
     from bench.search.settings import fields
 
@@ -68,7 +68,7 @@ def list_command(
             member.name, member.summary(), parameters,
             *(str(getattr(member, name)) for name in costs), member.paper,
         )  # fmt: skip
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def show(

@@ -54,9 +54,9 @@ def plan_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show every run with its estimated cost, and whether it is done; runs nothing."""
-    from rich.console import Console
     from rich.table import Table
 
+    from bench import terminal
     from bench.decision.power import expected_pairs
     from bench.executors.processes import cores
     from bench.runs import store
@@ -112,7 +112,7 @@ def plan_command(
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
         )  # fmt: skip
-    Console().print(table)
+    terminal.console().print(table)
     basis = rows[0][2].basis if rows else ""
     print(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "

@@ -36,7 +36,8 @@ def report(
 ) -> None:
     """Write the page of an ablation (or of each, with an index) and print its tables."""
     from bench.report.page import ablations, write_index, write_page
-    from bench.report.summary import MANIFEST, Summary
+    from bench.report.summary import Summary
+    from bench.runs.manifest import MANIFEST
 
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such folder")

@@ -23,7 +23,7 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
-    from bench.ablation.file import assignment
+    from bench.ablation.layers import Layer
     from bench.contracts import registry
     from bench.runs import store
     from bench.runs.reopen import reopen
@@ -31,12 +31,9 @@ def select(
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
-    parameters = dict(assignment(text) for text in sets or [])
-    if deep := [key for key in parameters if len(key) > 1]:
-        raise ValueError(f"--set {'.'.join(map(str, deep[0]))}: {rule} has no such parameter")
-    chosen = registry.parse(
-        "selection", {str(k[0]): v for k, v in parameters.items()} | {"name": rule}
-    )
+    layer = Layer({"name": rule})
+    layer.assign(sets or [])
+    chosen = layer.member("selection", otherwise=f"--rule {rule}")
     spec = store.read_spec(run)
     with arithmetic(spec):
         setup, state = reopen(run)

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
@@ -36,6 +37,17 @@ class Size:
     weights: int
     kept: int
 
+
+@dataclass(frozen=True)
+class Look:
+    """How an operation is shown: its short name, and its colour on white and on black."""
+
+    short: str
+    colour: str
+
+
+SPARE = ("#45a5dd", "#2b7fd4", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
+"""Colours of operations that have none of their own, in turn."""
 
 Architecture = tuple[int, ...]
 """A discretised cell: the index of the chosen operation for every searched edge.
@@ -196,6 +208,8 @@ class Space(Member):
     """How its networks are trained from scratch where it is not as `bench.training.train` does."""
     widens: ClassVar[bool] = True
     """Whether the supernet can be widened between stages."""
+    looks: ClassVar[dict[str, Look]] = {}
+    """Operation → how it is shown; warm: without weights, blue: convolutions, grey: nothing."""
     published: ClassVar[dict[str, dict[str, float]]] = {}
     """Measurement → ``best`` and ``mean`` that a complete table of it must show."""
 
@@ -260,6 +274,22 @@ class Space(Member):
     @abstractmethod
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of a cell's operations, in a unit of the space (a baseline score)."""
+
+    def look(self, operation: str) -> Look:
+        """Return how an operation is shown."""
+        if (found := self.looks.get(operation)) is not None:
+            return found
+        others = [name for name in self.operations if name not in self.looks]
+        place = others.index(operation) if operation in others else 0
+        return Look(operation, SPARE[place % len(SPARE)])
+
+    def short(self, text: str) -> str:
+        """Write a cell's text in less room, for tables."""
+        return text
+
+    def draw(self, text: str) -> str:
+        """Return a cell as inline SVG; its text, escaped, where it cannot be drawn."""
+        return f"<code>{escape(text)}</code>"
 
     @property
     def edge_names(self) -> list[str]:

@@ -177,6 +177,10 @@ class Variant(Member):
     def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""
 
+    def weight_settings(self, memory: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what it has set in the weights' optimiser, by what it keeps in its ``memory``."""
+        return {}
+
     def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """End the search early."""
         return None

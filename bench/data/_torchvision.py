@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bench.contracts.data import DataError, DataSource, Images
 from bench.contracts.identity import INCIDENTAL, Place
+from bench.terminal import command
 
 
 class TorchvisionSource(DataSource):
@@ -37,7 +38,7 @@ class TorchvisionSource(DataSource):
             what = "could not be downloaded" if self.download else "is not there"
             raise DataError(
                 f"{self.name} {what} under {str(self.root)!r} ({str(error).splitlines()[0][:120]}); get it "
-                f"with `python -m bench data fetch {self.name} --root {self.root}`"
+                f"with `{command('data', 'fetch', self.name, '--root', self.root)}`"
             ) from error
         pixels = torch.as_tensor(np.asarray(found.data))
         pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from bench.contracts.executor import Executor, Job
+from bench.contracts.executor import Executor, Job, Outcome
 
 
 class Inline(Executor):
@@ -21,7 +21,7 @@ class Inline(Executor):
         """See `Executor.submit`."""
         self._waiting.extend(jobs)
 
-    def poll(self) -> dict[Path, str]:
+    def poll(self) -> dict[Path, Outcome]:
         """Run the next job to its end."""
         from bench.runs.run import execute
 

@@ -64,10 +64,10 @@ def provenance() -> dict[str, str]:
     import torch
 
     import bench
-    from bench.runs.run import _commit
+    from bench.runs.provenance import commit
 
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "bench": bench.__version__,
         "python": platform.python_version(),

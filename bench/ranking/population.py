@@ -16,6 +16,9 @@ from bench.contracts.identity import Place, file_digest
 from bench.contracts.space import Architecture, Space
 from bench.streams import generator
 
+FEWEST = 20
+"""Cells of known accuracy by whose tenths one can draw."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -42,7 +45,7 @@ class Population(BaseModel):
     fixed random sequence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     kind: Literal["unique", "all", "known", "stratified", "top", "list"] = Field(
         "unique",
@@ -122,6 +125,11 @@ class Population(BaseModel):
                 raise ValueError(f"population: {self.kind} needs ground truth")
             keep &= ~np.isnan(truth)
             rows = np.flatnonzero(keep)
+            if len(rows) < FEWEST:
+                raise ValueError(
+                    f"population: {self.kind} needs at least {FEWEST} cells of known accuracy, so that "
+                    f"every tenth of them has two to compare; the truth knows {len(rows)}"
+                )
             return self._by_truth([cells[i] for i in rows.tolist()], truth[rows])
         chosen = [cells[i] for i in np.flatnonzero(keep).tolist()]
         if self.size is None or self.size >= len(chosen):

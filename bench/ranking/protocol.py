@@ -19,7 +19,7 @@ class Protocol(BaseModel):
     tied in either ranking counts for neither side and lowers the norm.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     population: Population = Population()
     images: int | None = Field(None, ge=1, description="validation images; null: the whole half")

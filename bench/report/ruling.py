@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from bench.ablation.criteria import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
-from bench.ablation.file import first_error
+from bench.ablation.layers import first_error
 from bench.ablation.yamlfile import dotted
 from bench.metrics import METRICS, bounds, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
 from bench.report.contrast import values
-from bench.report.summary import MANIFEST, Summary
+from bench.report.summary import Summary
+from bench.runs.manifest import MANIFEST
 
 WORDS: dict[Kind, str] = {
     "confirmed": "Confirmed", "refuted": "Refuted", "undecided": "Undecided",

@@ -22,19 +22,21 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __version__
-from bench.ablation.file import Layer, assignment, first_error, named
-from bench.ablation.yamlfile import ConfigError, dotted, load
+from bench.ablation.layers import Layer
+from bench.ablation.places import ablation_file
+from bench.ablation.yamlfile import load
 from bench.batches import plain_batches
 from bench.contracts.data import Images, NoTestImagesError
 from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
 from bench.truth import _long
@@ -47,7 +49,9 @@ Trial = tuple[str, int]
 class Tabulation(BaseModel):
     """What a recipe file says: which cells of which space are trained how, on which images."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
+    )
 
     space: SpaceField
     data: DataField
@@ -137,24 +141,10 @@ def read_recipe(path: Path, sets: list[str]) -> Tabulation:
     ConfigError
         One line naming file, line and field.
     """
-    document = load(path)
-    if not isinstance(document.data, dict):
-        raise ConfigError(f"{path}:1: a recipe is a mapping with space, data, training, population")
-    layer, where = Layer(), {at: document.where(at) for at in document.lines if at}
-    for key, value in document.data.items():
-        layer.put((key,), value, where)
-    for text in sets:
-        at, value = assignment(text)
-        layer.put(at, value, {at: f"--set {text}"})
-    try:
-        return Tabulation.model_validate(layer.data)
-    except ValidationError as error:
-        if not sets:
-            raise named(error, document) from None
-        place, message = first_error(error)
-        raise ConfigError(
-            f"{layer.where(place, f'{path}:1')}: {dotted(place)}: {message}"
-        ) from None
+    document = load(ablation_file(path))
+    layer = Layer.of(document, "a recipe is a mapping with space, data, training, population")
+    layer.assign(sets)
+    return layer.read(Tabulation, f"{document.path}:1")
 
 
 class Journal:
@@ -194,9 +184,14 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
-    folder = output.with_suffix(".trials")
+    folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
         return Journal(folder, recipe).rows
@@ -222,7 +217,7 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
     read = images_of(recipe)  # what is wrong with them is said before anything starts
     cell = recipe.space.decode(trials[0][0])
     Evaluation(recipe.space, cell, recipe.data, recipe.training, 0).check(read["train"])
@@ -303,6 +298,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))

@@ -262,7 +262,7 @@ def _hint(recipe: Recipe) -> str:
 
 def _parsed(what: str, make: Callable[[], Any]) -> Any:
     """Call ``make``; what pydantic says becomes one line."""
-    from bench.ablation.file import first_error
+    from bench.ablation.layers import first_error
     from bench.ablation.yamlfile import dotted
 
     try:
