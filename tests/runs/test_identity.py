@@ -162,10 +162,10 @@ def run(made, *words):
 
 
 def test_replaced_images_are_neither_gone_on_with_nor_ranked_again(made):
-    run(made)
+    done = run(made)
     (folder,) = store.folders(made / "out")
     result = store.read_result(folder)
-    assert result["status"] == "ok"
+    assert result is not None and result["status"] == "ok", (done.output, done.exception)
     assert result["contents"].keys() == {"data", "truth", "population"}
     assert reopen(folder)[1].epoch == 1
     repaint(made)
