@@ -23,6 +23,7 @@ from bench.commands.run import (
     UntilOption,
     check_only,
     resolve,
+    truth_doubts,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plan_command(
 
     from bench import terminal
     from bench.decision.power import expected_pairs
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.runs import store
     from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings
@@ -68,6 +69,10 @@ def plan_command(
     check_only(ablation, only)
     specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
+    try:
+        warnings = truth_doubts(specs)
+    except ValueError as error:  # what would end the run is no reason to show no plan
+        warnings = [str(error)]
     expected: dict[str, float] = {}
     if ablation.until is not None:
         expected = expected_pairs(ablation.until.most)
@@ -92,6 +97,7 @@ def plan_command(
                     "output": str(root),
                     "wall_seconds": wall,
                     "expected_pairs": expected,
+                    "warnings": warnings,
                     "runs": [
                         {"label": s.label, "seed": s.seed, "digest": s.digest, "cached": cached,
                          "seconds": c.seconds, "instruments": readings(s), "memory": c.memory, "disk": c.disk,
@@ -118,6 +124,8 @@ def plan_command(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "
         f"(estimated from {basis}); output {root}"
     )
+    for doubt in warnings:
+        print(f"warning: {doubt}")
     if ablation.until is not None:
         print(until(ablation.until, expected))
 

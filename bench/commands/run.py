@@ -144,6 +144,8 @@ def run(
             (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
         }.values():
             settings.load_truth()
+        for doubt in truth_doubts(specs):
+            print(f"warning: {doubt}", file=sys.stderr)
         root = output or inside_project(default_output(ablation))
         campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
         for source in reuse or ():
@@ -176,6 +178,23 @@ def run(
     raise typer.Exit(ended(campaign))
 
 
+def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
+    """Say what is missing in the truths that the runs need, or cannot be right there."""
+    from bench.truth._doubts import doubts
+
+    found: dict[str, None] = {}
+    for settings in {
+        (s.truth, s.space, s.data, s.ranking): s for s in (spec.settings for spec in specs)
+    }.values():
+        if settings.truth is None or not settings.truth.doubtful or not settings.truth.ranks:
+            continue
+        truth, ranking = settings.load_truth(), settings.ranking
+        assert truth is not None
+        population = None if ranking is None else ranking.population
+        found |= dict.fromkeys(doubts(truth, settings.space, population))
+    return list(found)
+
+
 def grow(
     ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
 ) -> Growth:
@@ -196,7 +215,8 @@ def grow(
 
     def seconds(spec: RunSpec) -> float:
         result = store.read_result(campaign.folder(spec)) or {}
-        return float(result.get("seconds") or math.nan)
+        found = result.get("seconds")
+        return math.nan if found is None else float(found)
 
     try:
         return Growth(

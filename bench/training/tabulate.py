@@ -38,8 +38,8 @@ from bench.ranking.population import Population
 from bench.runs import lock as runlock
 from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
+from bench.tables import long as _long
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import _long
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]
@@ -208,7 +208,7 @@ def tabulate(
     Parameters
     ----------
     output
-        The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
+        The parquet file (`bench.tables.long`); the journal is kept beside it in ``<name>.trials``.
     notify
         Called with (trials done, trials in all) after every trial.
 
@@ -269,7 +269,7 @@ def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
-    from bench.executors.processes import serve
+    from bench.runs.forkserver import serve  # late: saves start-up time
 
     if not todo:
         return

@@ -159,7 +159,7 @@ def evaluate(
     ArithmeticError
         When the loss is not finite.
     """
-    from bench.devices import resolve_device
+    from bench.devices import resolve_device  # late: saves start-up time
 
     recipe, device = evaluation.recipe, resolve_device(evaluation.recipe.device)
     train, test = (images.to(device) for images in evaluation.images())

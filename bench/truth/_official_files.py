@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from bench.contracts.truth import TruthError
+from bench.tables.unpickle import one_line
 from bench.truth._plain import Mapping, load, load_torch, shown
-from bench.truth._unpickle import one_line
 
 SETS = {"less": 12, "full": 200, "12": 12, "200": 200}
 """What the files call their two training schedules → epochs."""
@@ -28,7 +28,7 @@ Reading = Callable[[int, int], None]
 class Cell(NamedTuple):
     """The results of one cell, as stored."""
 
-    index: int
+    number: int
     sets: dict[int, Any]
     """Training epochs (12 or 200) → state of the benchmark's `ArchResults`."""
     source: str

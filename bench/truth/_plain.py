@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from bench.contracts.truth import TruthError
-from bench.truth._unpickle import Allowed, SafeUnpickler, load_safely
+from bench.tables.unpickle import Allowed, SafeUnpickler, load_safely
 
 
 class Weights:
@@ -82,7 +82,7 @@ class _Mapping(_Function):
     __slots__ = ()
 
     def __call__(self, *items: object) -> Mapping:
-        return Mapping(*items)  # type: ignore[arg-type]  # whatever is no such thing is an error
+        return Mapping(*items)
 
 
 class _Set(_Function):
@@ -91,7 +91,7 @@ class _Set(_Function):
     def __call__(self, *items: object) -> set[Any]:
         if len(items) > 1 or (items and type(items[0]) is not list):
             raise ValueError("unexpected set")
-        return set(items[0]) if items else set()  # type: ignore[call-overload,no-any-return]
+        return set(items[0]) if items else set()  # type: ignore[call-overload]
 
 
 class _Bytes(_Function):

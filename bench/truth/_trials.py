@@ -124,7 +124,7 @@ def _check_seed(said: Any, filed: int) -> None:
 def _of_epoch(result: Row, field: str, key: Any) -> float | None:
     # An epoch that was not evaluated is missing; one epoch earlier would be another quantity.
     curve = result.get(field)
-    if type(curve) not in (dict, Mapping):
+    if type(curve) is not dict and type(curve) is not Mapping:
         raise TruthError(f"{field}: no epochs in {shown(curve)}")
     return number(curve[key], field) if key in curve else None
 
@@ -176,8 +176,7 @@ def _costs(of_seed: dict[int, Row], field: str, dataset: str) -> dict[int, float
     return costs
 
 
-def _dict(value: Any, what: str) -> Row:
-    if type(value) not in (dict, Mapping):
+def _dict(value: Any, what: str) -> dict[Any, Any]:
+    if type(value) is not dict and type(value) is not Mapping:
         raise TruthError(f"{what}: {shown(value)} where a dict was expected")
-    found: Row = value
-    return found
+    return value

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
-from bench.contracts.search import RunSettings
+from bench.contracts.settings import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
@@ -262,8 +262,8 @@ def _hint(recipe: Recipe) -> str:
 
 def _parsed(what: str, make: Callable[[], Any]) -> Any:
     """Call ``make``; what pydantic says becomes one line."""
-    from bench.ablation.layers import first_error
-    from bench.ablation.yamlfile import dotted
+    from bench.ablation.layers import first_error  # late: saves start-up time
+    from bench.ablation.yamlfile import dotted  # late: saves start-up time
 
     try:
         return make()

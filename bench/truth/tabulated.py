@@ -71,7 +71,7 @@ class Tabulated(Standalone):
         )
 
     def _tabulation(self, asked: Trained) -> Tabulation:
-        from bench.training.tabulate import Tabulation
+        from bench.training.tabulate import Tabulation  # late: saves start-up time
 
         return Tabulation(
             space=asked.space,
@@ -83,8 +83,8 @@ class Tabulated(Standalone):
 
     def _rows(self, recipe: Tabulation) -> dict[tuple[str, int], dict[str, Any]]:
         """Return trial → its row; of those that are not there yet, after training them."""
-        from bench.executors.processes import cores
-        from bench.training.tabulate import kept, tabulate
+        from bench.devices import cores  # late: saves start-up time
+        from bench.training.tabulate import kept, tabulate  # late: saves start-up time
 
         output = cache_folder() / "tabulated" / f"{recipe.digest[:32]}.parquet"
         rows, trials = kept(recipe, output), recipe.trials()
