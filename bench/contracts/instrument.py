@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.contracts.member import Member
+from bench.metrics import Metric
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -25,6 +26,12 @@ class Instrument(Member):
 
     details: ClassVar[str] = ""
     """Prefix of readings that are too many for tables and figures; they stay in the history."""
+
+    measures: ClassVar[tuple[Metric, ...]] = ()
+    """What the readings are, but for details; ``*`` in a name stands for operations, edges and the like.
+
+    What an ablation may ask about: a metric that no instrument declares is refused with the file.
+    """
 
     every: int = Field(1, ge=1, description="read after every so many epochs")
 

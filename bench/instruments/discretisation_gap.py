@@ -13,6 +13,7 @@ from pydantic import Field
 from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
 from bench.contracts.space import Architecture
+from bench.metrics import Metric, reading
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
@@ -50,6 +51,17 @@ class DiscretisationGap(Instrument):
     )
     cost: ClassVar[str] = (
         "2·(images + calibration·images/batch)/(3·search batch) F; finetune·steps per epoch F"
+    )
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading("gap_soft", "accuracy of the supernet under its mixture", "%", 2, "higher"),
+        reading(
+            "gap_discrete", "accuracy of the argmax cell with inherited weights", "%", 2, "higher"
+        ),
+        reading("gap_finetuned", "the same after a few epochs of weight steps", "%", 2, "higher"),
+        reading("gap_true", "accuracy of that cell trained on its own", "%", 2, "higher"),
+        reading("discrete_drop", "gap_soft minus gap_discrete", "points", 2, "lower"),
+        reading("regret", "best accuracy of the table minus gap_true", "points", 2, "lower"),
+        reading("mixture_entropy", "entropy of the mixture over that of equal weights"),
     )
 
     images: int | None = Field(1000, ge=2, description="validation images; null: the whole half")

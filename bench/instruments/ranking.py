@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.contracts.instrument import Instrument, Reading
+from bench.metrics import Metric, reading
 from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
@@ -24,6 +25,15 @@ class Ranking(Instrument):
     """
 
     cost: ClassVar[str] = "size · images/(3·batch) F, half of that where cells share work"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "rank_tau*",
+            "τ of sub-networks' scores with their true accuracy, along the search",
+            "",
+            2,
+            "higher",
+        ),
+    )
 
     size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
     images: int = Field(500, ge=2, description="validation images")

@@ -238,6 +238,9 @@ def tabulate(
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
     folder, trials = journal_folder(output), recipe.trials()
+    read = images_of(recipe)  # what is wrong with them is said before anything starts
+    cell = recipe.space.decode(trials[0][0])
+    Evaluation(recipe.space, cell, recipe.data, recipe.training, 0).check(read["train"])
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
@@ -329,7 +332,18 @@ def _end_with_parent() -> None:
 
 
 def prepare(recipe: Tabulation) -> None:
-    """Read the images for `train`: as `Recipe.test` says, and test images where there are any."""
+    """Read what `train` needs."""
+    _worker.update(recipe=recipe, images=images_of(recipe))
+
+
+def images_of(recipe: Tabulation) -> dict[str, Images]:
+    """Read the images for `train`: as `Recipe.test` says, and test images where there are any.
+
+    Raises
+    ------
+    DataError
+        When any of them cannot be read: a table without test accuracies is not written by mistake.
+    """
     if recipe.training.test == "test":
         images = {"train": recipe.data.load(), "test": recipe.data.load(train=False)}
     else:
@@ -339,7 +353,7 @@ def prepare(recipe: Tabulation) -> None:
             NoTestImagesError
         ):  # digits has none: there is no test accuracy then
             images["test"] = recipe.data.load(train=False)
-    _worker.update(recipe=recipe, images=images)
+    return images
 
 
 def train(trial: Trial) -> dict[str, Any]:
