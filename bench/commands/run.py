@@ -126,6 +126,7 @@ def run(
     from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
+    from bench.training.fit import refuse_small_for_supernet
 
     campaign = Campaign(Path(), ())
     try:
@@ -135,7 +136,10 @@ def run(
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)
         for spec in {spec.settings.data: spec for spec in specs}.values():
-            spec.settings.data.load()  # missing images or truth are said before anything starts
+            # Missing images or truth, and too small images, are said before anything starts.
+            images = spec.settings.data.load()
+            for space in {s.settings.space for s in specs if s.settings.data == spec.settings.data}:
+                refuse_small_for_supernet(space, images)
         for settings in {
             (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
         }.values():
@@ -306,9 +310,8 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     if as_json:
         print(summary.as_json())
     else:
-        page = write_page(summary, root / "report.html")
         as_text(summary)
-        print(f"page    {page}")
+        print(f"page    {write_page(summary, root / 'report.html')}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
         print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")
