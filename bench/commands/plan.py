@@ -59,7 +59,7 @@ def plan_command(
 
     from bench import terminal
     from bench.decision.power import expected_pairs
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.runs import store
     from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings

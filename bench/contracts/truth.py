@@ -15,7 +15,7 @@ from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource
-    from bench.contracts.search import RunSettings
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 

@@ -25,7 +25,7 @@ class TorchvisionSource(DataSource):
     torchvision_class: ClassVar[str]
     statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
     classes: ClassVar[int] = 10
-    crop: ClassVar[int] = 4
+    padding: ClassVar[int] = 4
 
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""
@@ -44,4 +44,4 @@ class TorchvisionSource(DataSource):
         pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
         mean, std = self.statistics
         labels = torch.as_tensor(found.targets).long()
-        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.crop, flip=True)
+        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.padding, flip=True)

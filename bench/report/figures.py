@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,10 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from bench.contracts.space import Look
 from bench.metrics import bounds, metric, number
 from bench.report import svg
+from bench.report.contrast import compare
+from bench.report.pairs import gaps, pairs
 from bench.report.summary import Summary
+from bench.report.svg import Drawing
 from bench.report.table import interval
 
 TRAJECTORIES = {
@@ -31,15 +33,6 @@ TRAJECTORIES = {
 SMALL_SHARE = "p_"
 MANY = 1500
 """Points from which on a scatter is embedded as an image: the page stays small."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure of the page."""
-
-    name: str
-    title: str
-    image: str
 
 
 def trajectories(summary: Summary) -> Iterator[Drawing]:
@@ -269,8 +262,6 @@ def differences(summary: Summary) -> Drawing | None:
 
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
-    from bench.report.contrast import compare
-
     contrast, colours, markers = (
         summary.manifest["contrast"], svg.colours(summary.labels), svg.markers(summary.labels),
     )  # fmt: skip
@@ -292,8 +283,6 @@ def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
 
 def figures(summary: Summary) -> dict[str, list[Drawing]]:
     """Draw everything, by section of the page."""
-    from bench.report.pairs import gaps, pairs
-
     with svg.style():
         forest = differences(summary)
         return {

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search import hypergradient as estimation
 from bench.search.setup import Setup
 from bench.search.state import SearchState

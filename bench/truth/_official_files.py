@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.contracts.truth import TruthError
+from bench.tables.unpickle import SafeUnpickler, one_line
 from bench.truth._plain import Mapping, load, load_torch, shown
 from bench.truth._sweep import Sweep
-from bench.truth._unpickle import SafeUnpickler, one_line
 
 SETS = {"less": 12, "full": 200, "12": 12, "200": 200}
 """What the files call their two training schedules → epochs."""

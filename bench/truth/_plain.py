@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from bench.contracts.truth import TruthError
-from bench.truth._unpickle import Allowed, SafeUnpickler, load_safely
+from bench.tables.unpickle import Allowed, SafeUnpickler, load_safely
 
 
 class Weights:
