@@ -24,6 +24,7 @@ from bench.commands.run import (
     UntilOption,
     check_only,
     resolve,
+    truth_doubts,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def plan_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show every run with its estimated cost, and whether it is done; runs nothing."""
-    from rich.console import Console
     from rich.table import Table
 
+    from bench import terminal
     from bench.decision.power import expected_pairs
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.runs import index
     from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings
@@ -73,6 +74,10 @@ def plan_command(
     check_only(ablation, only)
     specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
+    try:
+        warnings = truth_doubts(specs)
+    except ValueError as error:  # what would end the run is no reason to show no plan
+        warnings = [str(error)]
     expected: dict[str, float] = {}
     if ablation.until is not None:
         expected = expected_pairs(ablation.until.most)
@@ -103,6 +108,7 @@ def plan_command(
                     "output": str(root),
                     "wall_seconds": wall,
                     "expected_pairs": expected,
+                    "warnings": warnings,
                     "runs": [
                         {"label": s.label, "seed": s.seed, "digest": s.digest, "cached": cached,
                          "seconds": c.seconds, "instruments": readings(s), "memory": c.memory, "disk": c.disk,
@@ -125,12 +131,14 @@ def plan_command(
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
         )  # fmt: skip
-    Console().print(table)
+    terminal.console().print(table)
     basis = rows[0][2].basis if rows else ""
     print(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "
         f"(estimated from {basis}); output {root}"
     )
+    for doubt in warnings:
+        print(f"warning: {doubt}")
     if ablation.until is not None:
         print(until(ablation.until, expected))
 

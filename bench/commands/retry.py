@@ -40,7 +40,6 @@ def retry(
     from bench.executors._options import make, split
     from bench.runs.campaign import Campaign
     from bench.runs.progress import Watch
-    from bench.runs.store import FULL
 
     if other := split(sets or [])[1]:
         raise ConfigError(
@@ -58,9 +57,7 @@ def retry(
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
 
 
@@ -91,8 +88,8 @@ def planned(root: Path) -> list[RunSpec]:
     """
     from bench.contracts import registry
     from bench.devices import resolve_device
-    from bench.report.summary import FOLDER, MANIFEST, read_manifest
     from bench.runs import store
+    from bench.runs.manifest import FOLDER, MANIFEST, read_manifest
     from bench.runs.spec import RunSpec
 
     manifest = read_manifest(root)

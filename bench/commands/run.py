@@ -123,46 +123,76 @@ def run(
     from bench.runs import store
     from bench.runs.campaign import Campaign
     from bench.runs.contents import Contents
+    from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
-    from bench.runs.store import FULL
+    from bench.training.fit import refuse_small_for_supernet
 
-    ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-    check_only(ablation, only)
-    chosen = make(executor, jobs, sets or [])
-    hashes = Contents()
-    specs = plan(ablation, only or (), hashes)
-    for spec in {spec.settings.data: spec for spec in specs}.values():
-        spec.settings.data.load()  # missing images or truth are said before anything starts
-    for settings in {
-        (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
-    }.values():
-        settings.load_truth()
-    root = output or inside_project(default_output(ablation))
-    campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
-    for source in reuse or ():
-        copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
-        print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
-    growth = None
-    if ablation.until is not None:
-        side_by_side = chosen.slots(Job(spec=specs[0], folder=root))
-        growth = grow(ablation, campaign, specs, side_by_side)
+    campaign = Campaign(Path(), ())
     try:
-        write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
+        ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
+        check_only(ablation, only)
+        chosen = make(executor, jobs, sets or [])
+        hashes = Contents()
+        specs = plan(ablation, only or (), hashes)
+        for spec in {spec.settings.data: spec for spec in specs}.values():
+            # Missing images or truth, and too small images, are said before anything starts.
+            images = spec.settings.data.load()
+            for space in {s.settings.space for s in specs if s.settings.data == spec.settings.data}:
+                refuse_small_for_supernet(space, images)
+        for settings in {
+            (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
+        }.values():
+            settings.load_truth()
+        for doubt in truth_doubts(specs):
+            print(f"warning: {doubt}", file=sys.stderr)
+        root = output or inside_project(default_output(ablation))
+        campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
+        for source in reuse or ():
+            copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
+            print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+        growth = None
+        if ablation.until is not None:
+            side_by_side = chosen.slots(Job(spec=specs[0], folder=root))
+            growth = grow(ablation, campaign, specs, side_by_side)
+        # First, so that `status` knows what is to come.
+        left = record(ablation, campaign.specs, root, command(), hashes)
+        if left:
+            print(
+                f"{root}: {len(left)} runs of these variants with other settings stay there, and "
+                "off the tables",
+                file=sys.stderr,
+            )
         with Watch(campaign, None if growth is None else lambda: growth.status) as watch:
             campaign.run(
                 chosen, watcher(ablation, campaign, root, watch), force=force, growth=growth
             )
         if not (campaign.full or campaign.interrupted):
-            write_manifest(ablation, campaign, root, final=True)
+            if ablation.until is not None:
+                record(ablation, campaign.specs, root, command(), hashes, final=True)
             finish(root, campaign, as_json)
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
+    """Say what is missing in the truths that the runs need, or cannot be right there."""
+    from bench.truth._doubts import doubts
+
+    found: dict[str, None] = {}
+    for settings in {
+        (s.truth, s.space, s.data, s.ranking): s for s in (spec.settings for spec in specs)
+    }.values():
+        if settings.truth is None or not settings.truth.doubtful or not settings.truth.ranks:
+            continue
+        truth, ranking = settings.load_truth(), settings.ranking
+        assert truth is not None
+        population = None if ranking is None else ranking.population
+        found |= dict.fromkeys(doubts(truth, settings.space, population))
+    return list(found)
 
 
 def grow(
@@ -185,7 +215,8 @@ def grow(
 
     def seconds(spec: RunSpec) -> float:
         result = store.read_result(campaign.folder(spec)) or {}
-        return float(result.get("seconds") or math.nan)
+        found = result.get("seconds")
+        return math.nan if found is None else float(found)
 
     try:
         return Growth(
@@ -200,15 +231,32 @@ def watcher(
     ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
 ) -> Callable[[], None]:
     """Return what is called while waiting: progress, and the manifest where runs were added."""
+    from bench.runs.manifest import record
+
     listed = [len(campaign.specs)]
 
     def look() -> None:
         if len(campaign.specs) != listed[0]:
             listed[0] = len(campaign.specs)
-            write_manifest(ablation, campaign, root)
+            record(ablation, campaign.specs, root, command(), campaign.contents)
         watch()
 
     return look
+
+
+def notices(campaign: Campaign) -> None:
+    """Say, once each, what a reader of the results would want to know of how they were made."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import problems
+    from bench.runs.sources import outdated
+
+    kept = {folder.name for folder in campaign.cached}
+    for name, folders in outdated(campaign.root, kept).items():
+        since = "this run" if len(folders) == 1 else f"{len(folders)} of these runs"
+        print(f"{name} changed since {since}; --force runs it again", file=sys.stderr)
+    now = {folder.name for folder in campaign.ended}
+    for reason in problems([row for row in rows(campaign.root) if row["folder"] in now]):
+        print(f"no compiled kernel: {reason}; PyTorch did its work", file=sys.stderr)
 
 
 def inside_project(path: Path) -> Path:
@@ -221,6 +269,7 @@ def inside_project(path: Path) -> Path:
 def ended(campaign: Campaign) -> int:
     """Say how to go on where something is left to do; return the exit code."""
     from bench import cli
+    from bench.contracts.executor import Outcome
 
     if campaign.full:
         print(
@@ -232,7 +281,15 @@ def ended(campaign: Campaign) -> int:
     if campaign.interrupted:
         print(f"interrupted; resume with: {command()}", file=sys.stderr)
         return cli.INTERRUPTED
-    fine = {"ok", "interrupted"} if campaign.enough else {"ok"}
+    stopped = [s for s in campaign.ended.values() if s is Outcome.STORAGE]
+    if stopped or campaign.error:
+        what = campaign.error or f"{len(stopped)} runs were stopped by an error of the storage"
+        print(
+            f"error: {what}; finished runs and checkpoints are kept; resume with: {command()}",
+            file=sys.stderr,
+        )
+        return cli.FAILED
+    fine = {Outcome.OK, Outcome.INTERRUPTED} if campaign.enough else {Outcome.OK}
     return cli.FAILED if any(s not in fine for s in campaign.ended.values()) else cli.OK
 
 
@@ -241,66 +298,20 @@ def command() -> str:
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
 
 
-def write_manifest(ablation: Ablation, campaign: Campaign, root: Path, final: bool = False) -> None:
-    """Keep what was asked beside the runs, so that a report needs the folder alone.
-
-    Parameters
-    ----------
-    final
-        Where it was open how many runs there would be: those that were not needed are not named.
-    """
-    from bench.contracts import registry
-    from bench.runs import store
-    from bench.runs.spec import plan
-
-    # With --only or fewer seeds, what was run before of the same plan stays on the page.
-    contents = (
-        campaign.contents.lenient()
-    )  # for what was left out with --only nothing need be there
-    everything = [spec.folder for spec in plan(ablation, (), contents)]
-    kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
-    named = list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)]))
-    if final and ablation.until is not None:
-        finished = [folder for folder in named if (root / folder / store.RESULT).exists()]
-        named = finished or named  # nothing at all: then what was begun is shown as missing
-    store.write_json(
-        root / "ablation.json",
-        {
-            "name": ablation.name,
-            "question": ablation.question,
-            "contrast": ablation.contrast.model_dump(),
-            "explanation": ablation.explanation and ablation.explanation.model_dump(mode="json"),
-            "profile": ablation.profile,
-            "seeds": list(ablation.seeds),
-            "command": command(),
-            "arms": [
-                {
-                    "label": arm.label,
-                    "variants": [registry.dump(variant) for variant in arm.interventions],
-                    "settings": arm.settings.model_dump(mode="json"),
-                    "contents": contents.of(arm.settings),
-                }
-                for arm in ablation.arms
-            ],
-            "until": ablation.until and ablation.until.model_dump(),
-            "runs": named,
-        },
-    )
-
-
 def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     """Print the table, write the page, say what to do next."""
+    from bench import terminal
     from bench.report.page import write_page
     from bench.report.summary import Summary
     from bench.report.table import as_text
 
+    notices(campaign)
     summary = Summary.read(root)
     if as_json:
         print(summary.as_json())
     else:
-        page = write_page(summary, root / "report.html")
         as_text(summary)
-        print(f"page    {page}")
+        print(f"page    {write_page(summary, root / 'report.html')}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
-        print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")
+        print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")

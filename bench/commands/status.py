@@ -25,11 +25,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Say how the runs stand, whoever runs them; exit 1 where some failed or are dead."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from bench import cli
+    from bench import cli, terminal
     from bench.commands.plan import duration
     from bench.runs.status import attention, count, eta, outputs, runs
 
@@ -51,7 +50,7 @@ def status(
             )
         )  # fmt: skip
         raise typer.Exit(cli.FAILED if bad else cli.OK)
-    console = Console()
+    console = terminal.console()
     for root, states in found.items():
         counts = ", ".join(f"{number} {kind}" for kind, number in count(states).items() if number)
         left = eta(states)
@@ -73,6 +72,22 @@ def status(
             console.print(table)
         if len(noted) > LISTED:
             print(f"and {len(noted) - LISTED} more; --json has them all")
+        for text in made(root):
+            print(text)
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
-            print(f"next    python -m bench retry {root}")
+            print(f"next    {terminal.command('retry', root)}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)
+
+
+def made(root: Path) -> list[str]:
+    """Say how the results were computed, and what of that differs or has changed since."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import alike, computed
+    from bench.runs.sources import outdated
+
+    found = rows(root)
+    lines = [f"computed by {text}"] if (text := computed(found)) else []
+    lines += alike(found)
+    for name, folders in outdated(root).items():
+        lines.append(f"{name} changed since {len(folders)} of the runs; --force runs them again")
+    return lines

@@ -93,11 +93,18 @@ def tabulate(
     as_json: AsJson = False,
 ) -> None:
     """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.training.tabulate import read_recipe
     from bench.training.tabulate import tabulate as train
 
-    read, out = read_recipe(recipe, sets or []), output or Path(f"data/truth/{recipe.stem}.parquet")
+    out = output or Path(f"data/truth/{recipe.stem}.parquet")
+    if out.suffix in (".csv", ".tsv", ".json", ".txt", ".pkl", ".h5"):
+        raise ValueError(
+            f"--output {out}: a table is parquet; name it {out.with_suffix('.parquet')}"
+        )
+    if out.suffix != ".parquet":  # lr0.025 and lr0.05 are two names
+        out = out.with_name(f"{out.name}.parquet")
+    read = read_recipe(recipe, sets or [])
     try:
         done = train(read, out, jobs or cores(), _progress)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
@@ -14,9 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.member import Member
-
-if TYPE_CHECKING:
-    from bench.kernels.inductor import Inductor
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,19 @@ class CellHooks(Protocol):
         ...
 
 
+class CompiledSteps(Protocol):
+    """What runs the passes of a search step as compiled graphs (`bench.kernels.inductor`)."""
+
+    def step(self) -> AbstractContextManager[None]:
+        """Surround one update of a search."""
+
+    def applies(self, images: Tensor, mixture: Tensor, active: Any, hooks: Any) -> bool:
+        """Say whether a pass is one of those that were compiled."""
+
+    def __call__(self, images: Tensor, mixture: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Return logits [B, classes]."""
+
+
 class Supernet(nn.Module):
     """A network with every operation on every edge.
 
@@ -98,7 +108,7 @@ class Supernet(nn.Module):
     compiled: bool = False
     """Whether a compiled kernel does what it can of PyTorch's work; equal to rounding."""
 
-    inductor: Inductor | None = None
+    inductor: CompiledSteps | None = None
     """What runs the passes of a search step as compiled graphs; None: nothing does."""
 
     @property

@@ -15,7 +15,7 @@ from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource
-    from bench.contracts.search import RunSettings
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 
@@ -69,9 +69,11 @@ class Truth:
     def percentile(self, accuracy: float) -> float:
         """Return how many percent of the space's cells are worse, by the reference; NaN: no rank."""
         known = self.reference
-        if not known or np.isnan(accuracy):
+        means, weights = self.mean(known), self.weights(known)
+        present = ~np.isnan(means)  # a cell without a number is not a better one
+        if not weights[present].sum() or np.isnan(accuracy):
             return float("nan")
-        return 100 * float(np.average(self.mean(known) < accuracy, weights=self.weights(known)))
+        return 100 * float(np.average(means[present] < accuracy, weights=weights[present]))
 
     @property
     def random(self) -> float:
@@ -130,6 +132,11 @@ class TruthSource(Member):
     def origin(self) -> str:
         """What errors call it."""
         return self.name
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it can lack cells or be wrong, so that it is asked before a search."""
+        return True
 
     @abstractmethod
     def load(self) -> Truth:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bench.contracts.data import DataError, DataSource, Images
 from bench.contracts.identity import INCIDENTAL, Place
+from bench.terminal import command
 
 
 class TorchvisionSource(DataSource):
@@ -24,7 +25,7 @@ class TorchvisionSource(DataSource):
     torchvision_class: ClassVar[str]
     statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
     classes: ClassVar[int] = 10
-    crop: ClassVar[int] = 4
+    padding: ClassVar[int] = 4
 
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""
@@ -37,10 +38,10 @@ class TorchvisionSource(DataSource):
             what = "could not be downloaded" if self.download else "is not there"
             raise DataError(
                 f"{self.name} {what} under {str(self.root)!r} ({str(error).splitlines()[0][:120]}); get it "
-                f"with `python -m bench data fetch {self.name} --root {self.root}`"
+                f"with `{command('data', 'fetch', self.name, '--root', self.root)}`"
             ) from error
         pixels = torch.as_tensor(np.asarray(found.data))
         pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
         mean, std = self.statistics
         labels = torch.as_tensor(found.targets).long()
-        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.crop, flip=True)
+        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.padding, flip=True)

@@ -12,43 +12,35 @@ struct Sums {
     explicit Sums(const Lines& lines) : one(lines.slope.size(), 0.0), along(one), added(one) {}
 };
 
-// Inner products of the targets' gradients with the operations' outputs, image by image:
-// [images, slots, 5, C] of Σg, Σg·y3, Σg·y1, Σg·x, Σg·pooled(x).
+// Inner products of the targets' gradients with the operations' outputs, block by block of images:
+// [blocks, slots, 5, C] of Σg, Σg·y3, Σg·y1, Σg·x, Σg·pooled(x).
 std::vector<double> products(const Work& k, const Node& n, const T* const* g) {
     const int64_t C = k.C, length = n.slots * 5 * C;
     const T *x = k.mixed(n.source), *y3 = k.t.outputs[n.source][0], *y1 = k.t.outputs[n.source][1];
-    std::vector<double> sums(k.s.images * length, 0.0);
-#pragma omp parallel num_threads(k.s.threads) if (k.s.threads > 1)
-    {
-        Scratch scratch(k, false);
-#pragma omp for
-        for (int64_t b = 0; b < k.s.images; b++)
-            for (int64_t h = 0; h < k.s.height; h++) {
-                const T* pooled = scratch.pooled.data();
-                if (n.pools) k.pool_row(x + b * k.size, h, scratch.line.data(), scratch.pooled.data());
-                const int64_t start = b * k.size + h * k.row, pixel = start / C;
-                for (int64_t j = 0; j < n.slots; j++) {
-                    if (!n.carries[j]) continue;
-                    const bool on3 = n.place[0][j] != NONE, on1 = n.place[1][j] != NONE;
-                    for (int64_t q = 0; q < C; q += L) {
-                        const T* p3 = y3 + (pixel * n.wide[0] + n.place[0][j]) * C + q;
-                        const T* p1 = y1 + (pixel * n.wide[1] + n.place[1][j]) * C + q;
-                        V s = {}, s3 = {}, s1 = {}, sx = {}, sp = {};
-                        for (int64_t w = 0; w < k.s.width; w++) {
-                            const V v = at(g[n.target(j)] + start + q + w * C);
-                            s += v;
-                            if (on3) s3 += v * at(p3 + w * n.wide[0] * C);
-                            if (on1) s1 += v * at(p1 + w * n.wide[1] * C);
-                            sx += v * at(x + start + q + w * C);
-                            if (n.pools) sp += v * at(pooled + q + w * C);
-                        }
-                        double* own = sums.data() + b * length + j * 5 * C + q;
-                        add_to(own, s), add_to(own + C, s3), add_to(own + 2 * C, s1);
-                        add_to(own + 3 * C, sx), add_to(own + 4 * C, sp);
-                    }
-                }
-            }
-    }
+    std::vector<double> sums(k.blocks * length, 0.0);
+    sweep(k, x, n.pools, k.s.images,
+          [&](int64_t block, int64_t, int64_t pixel, int64_t number, const T* pooled) {
+              for (int64_t j = 0; j < n.slots; j++) {
+                  if (!n.carries[j]) continue;
+                  const bool on3 = n.place[0][j] != NONE, on1 = n.place[1][j] != NONE;
+                  for (int64_t q = 0; q < C; q += L) {
+                      const T* own = g[n.target(j)] + pixel * C + q;
+                      const T* p3 = y3 + (pixel * n.wide[0] + n.place[0][j]) * C + q;
+                      const T* p1 = y1 + (pixel * n.wide[1] + n.place[1][j]) * C + q;
+                      V s = {}, s3 = {}, s1 = {}, sx = {}, sp = {};
+                      for (int64_t w = 0; w < number; w++) {
+                          const V v = at(own + w * C);
+                          s += v, sx += v * at(x + (pixel + w) * C + q);
+                          if (on3) s3 += v * at(p3 + w * n.wide[0] * C);
+                          if (on1) s1 += v * at(p1 + w * n.wide[1] * C);
+                          if (n.pools) sp += v * at(pooled + w * C + q);
+                      }
+                      double* to = sums.data() + block * length + j * 5 * C + q;
+                      add_to(to, s), add_to(to + C, s3), add_to(to + 2 * C, s1);
+                      add_to(to + 3 * C, sx), add_to(to + 4 * C, sp);
+                  }
+              }
+          });
     return sums;
 }
 
@@ -67,7 +59,7 @@ Sums gathered(const Work& k, const Lines& lines, const T* const* g, T* dedges) {
             const auto own = k.touched(e, o) ? products_touched(k, n, j, o, g[n.target(j)])
                                              : std::vector<double>();
             const int64_t to = lines.place(j, o);
-            for (int64_t b = 0; b < k.s.images; b++) {
+            for (int64_t b = 0; b < k.blocks; b++) {  // images, where edges have factors
                 const double *shared = &plain[(b * n.slots + j) * 5 * C], f = k.edge(0, e, b);
                 const double* one = own.empty() ? shared : &own[b * 3 * C];
                 const double* along = own.empty() ? shared + at_[o] * C : one + C;
@@ -135,58 +127,67 @@ Coefficients coefficients(const Lines& lines, const Sums& sums) {
 void spread(const Work& k, const Lines& lines, int kind, int64_t first, int64_t count,
             const T* const* g, const Coefficients& own, T* d) {
     const Node& n = lines.n;
-    const int64_t C = k.C, wide = n.wide[kind] * C, start = first * k.pixels;
+    const int64_t C = k.C, wide = n.wide[kind] * C;
+    const int64_t number = k.t.edges ? k.pixels : std::min(k.strip(), count * k.pixels);
     const int o = kind ? CONV1 : CONV3;
-    for (int64_t p = 0; p < count * k.pixels; p += k.s.width)
+    for (int64_t p = 0, image = first; p < count * k.pixels; p += number, image++)
         for (int64_t j = 0; j < n.slots; j++) {
             if (n.place[kind][j] == NONE) continue;
-            const int64_t e = n.edge(j), which = e * OPERATIONS + o;
-            const T f = k.edge(0, e, first + p / k.pixels);
+            const int64_t e = n.edge(j), which = e * OPERATIONS + o, start = first * k.pixels + p;
+            const int64_t end = std::min(number, count * k.pixels - p);
+            const T f = k.edge(0, e, image);
             const T* factor = k.touched(e, o) ? k.t.factor[which] : nullptr;
             const bool replaced = k.touched(e, o) && k.s.touched[which] == 2;
             for (int64_t q = 0; q < C; q += L) {
                 const int64_t c = lines.place(j, o) + q, i = n.place[kind][j] * C + q;
                 const V a = replaced ? V{} : f * at(&own.a[c]), r = at(&own.r[c]), t = at(&own.t[c]);
-                const T* from = g[n.target(j)] + (start + p) * C + q;
-                const T* y = k.t.outputs[n.source][kind] + (start + p) * wide + i;
+                const T* from = g[n.target(j)] + start * C + q;
+                const T* y = k.t.outputs[n.source][kind] + start * wide + i;
                 T* to = d + p * wide + i;
                 if (factor)
-                    for (int64_t w = 0; w < k.s.width; w++)
-                        at(to + w * wide) = a * at(factor + (start + p + w) * C + q) * at(from + w * C) +
+                    for (int64_t w = 0; w < end; w++)
+                        at(to + w * wide) = a * at(factor + (start + w) * C + q) * at(from + w * C) +
                                             r * at(y + w * wide) + t;
                 else
-                    for (int64_t w = 0; w < k.s.width; w++)
+                    for (int64_t w = 0; w < end; w++)
                         at(to + w * wide) = a * at(from + w * C) + r * at(y + w * wide) + t;
             }
         }
 }
 
-// Row h of image b: to = Σ of the gradients of a node's skips (or pools) in what these read, z.
-void weight_free(const Work& k, const Lines& lines, int o, int64_t b, int64_t h,
+// What a node's skips (or pools) give the gradient of what they read, z, at some pixels of an image.
+void weight_free(const Work& k, const Lines& lines, int o, int64_t b, int64_t pixel, int64_t number,
                  const T* const* g, const Coefficients& own, const T* z, T* to) {
     const Node& n = lines.n;
-    const int64_t C = k.C, start = b * k.size + h * k.row;
-    std::fill_n(to, k.row, T(0));
+    const int64_t C = k.C;
+    bool fresh = true;
     for (int64_t j = 0; j < n.slots; j++) {
         const int64_t e = n.edge(j), which = e * OPERATIONS + o;
         if (!n.carries[j]) continue;
         const bool on = k.on(e, o) && !(k.touched(e, o) && k.s.touched[which] == 2);
         const T f = k.edge(0, e, b), straight = o == SKIP ? k.inner(1, e, b) : T(0);
-        const T* factor = on && k.touched(e, o) ? k.t.factor[which] : nullptr;
+        const T* factor = on && k.touched(e, o) ? k.t.factor[which] + pixel * C : nullptr;
         if (!on && straight == 0) continue;
         const bool moves = on && lines.normalised(j, o);
         for (int64_t q = 0; q < C; q += L) {
             const int64_t c = lines.place(j, o) + q;
             const V a = on ? f * at(&own.a[c]) : V{}, s = straight + V{};
-            const T* from = g[n.target(j)] + start + q;
-            for (int64_t w = 0; w < k.s.width; w++) {
-                const V v = at(from + w * C);
-                V sum = at(to + w * C + q) + (factor ? a * at(factor + start + q + w * C) + s : a + s) * v;
-                if (moves) sum += at(&own.r[c]) * at(z + w * C + q) + at(&own.t[c]);
-                at(to + w * C + q) = sum;
-            }
+            const V r = at(&own.r[c]), t = at(&own.t[c]);
+            const T* from = g[n.target(j)] + pixel * C + q;
+            if (!factor && !moves && fresh)
+                for (int64_t w = 0; w < number; w++) at(to + w * C + q) = (a + s) * at(from + w * C);
+            else if (!factor && !moves)
+                for (int64_t w = 0; w < number; w++) at(to + w * C + q) += (a + s) * at(from + w * C);
+            else
+                for (int64_t w = 0; w < number; w++) {
+                    V sum = (factor ? a * at(factor + w * C + q) + s : a + s) * at(from + w * C);
+                    if (moves) sum += r * at(z + w * C + q) + t;
+                    at(to + w * C + q) = fresh ? sum : at(to + w * C + q) + sum;
+                }
         }
+        fresh = false;
     }
+    if (fresh) std::fill_n(to, number * C, T(0));
 }
 
 // dx = dr·[x > 0] + gradients of skips + the pooling's transpose of those of pools, for one image.
@@ -194,24 +195,21 @@ void gather(const Work& k, const Lines& lines, int64_t b, const T* dr, const T* 
             const Coefficients& own, Scratch& scratch, T* dx) {
     const Node& n = lines.n;
     const T* x = k.mixed(n.source) + b * k.size;
-    T *line = scratch.line.data(), *pooled = scratch.pooled.data();
+    T *line = scratch.line.data(), *pooled = scratch.pooled.data(), *image = scratch.image.data();
+    T* to = dx + b * k.size;
+    if (n.pools) {
+        if (n.normal[POOL]) k.pool(x, 0, k.pixels, line, pooled);
+        weight_free(k, lines, POOL, b, b * k.pixels, k.pixels, g, own, pooled, image);
+        for (int64_t p = 0; p < k.pixels; p++)
+            for (int64_t q = 0; q < k.C; q += L) at(image + p * k.C + q) *= k.shares[p];
+    }
+    weight_free(k, lines, SKIP, b, b * k.pixels, k.pixels, g, own, x, to);
     for (int64_t h = 0; n.pools && h < k.s.height; h++) {
-        T* to = &scratch.image[h * k.row];
-        if (n.normal[POOL]) k.pool_row(x, h, line, pooled);
-        weight_free(k, lines, POOL, b, h, g, own, pooled, to);
-        for (int64_t w = 0; w < k.s.width; w++)
-            for (int64_t q = 0; q < k.C; q += L) at(to + w * k.C + q) *= k.share(h, w);
+        k.sum_row(image, h, line, pooled);
+        for (int64_t i = 0; i < k.row; i += L) at(to + h * k.row + i) += at(pooled + i);
     }
-    for (int64_t h = 0; h < k.s.height; h++) {
-        T* to = dx + b * k.size + h * k.row;
-        const T* here = x + h * k.row;
-        weight_free(k, lines, SKIP, b, h, g, own, here, to);
-        if (n.pools) k.sum_row(scratch.image.data(), h, line, pooled);
-        for (int64_t i = 0; i < k.row; i += L) {
-            if (n.pools) at(to + i) += at(pooled + i);
-            if (dr) at(to + i) += at(here + i) <= V{} ? V{} : at(dr + h * k.row + i);
-        }
-    }
+    for (int64_t i = 0; dr && i < k.size; i += L)
+        at(to + i) += at(x + i) <= V{} ? V{} : at(dr + i);
 }
 
 // dx, if wanted, and the weights' gradients, as wanted, of one node.
@@ -221,13 +219,17 @@ void backward_node(const Work& k, const Lines& lines, const T* const* g, const C
     T *dw3 = k.t.dweights[n.source][0], *dw1 = k.t.dweights[n.source][1];
     const T* x = k.mixed(n.source);
     const int64_t C = k.C, K3 = n.wide[0] * C, K1 = n.wide[1] * C;
-    std::vector<T> u(16 * C * K3), du(dw3 ? LANES * 16 * C * K3 : 0), flat(dw1 ? LANES * C * K1 : 0);
+    // Few groups are not worth keeping apart. Not by the number of threads: it must change no bit.
+    const int64_t lanes = std::clamp<int64_t>(k.groups / 4, 1, LANES);
+    std::vector<T> u(16 * C * K3), du(dw3 ? lanes * 16 * C * K3 : 0), flat(dw1 ? lanes * C * K1 : 0);
     if (dx) transform_weights(k.t.weights[n.source][0], K3, C, true, u.data());
     const T* w1 = k.t.weights[n.source][1];
-#pragma omp parallel for num_threads(std::min(k.s.threads, LANES)) if (k.s.threads > 1)
-    for (int64_t lane = 0; lane < LANES; lane++) {
+#pragma omp parallel num_threads(std::min(k.s.threads, lanes)) if (k.s.threads > 1)
+    {
         Scratch scratch(k, true);
-        for (int64_t i = lane * k.groups / LANES; i < (lane + 1) * k.groups / LANES; i++) {
+#pragma omp for
+    for (int64_t lane = 0; lane < lanes; lane++) {
+        for (int64_t i = lane * k.groups / lanes; i < (lane + 1) * k.groups / lanes; i++) {
             const int64_t start = k.first(i) * k.pixels, pixels = k.count(i) * k.pixels;
             T *d3 = scratch.d3.data(), *d1 = scratch.d1.data(), *dr = scratch.dr.data();
             if (K3) spread(k, lines, 0, k.first(i), k.count(i), g, own, d3);
@@ -248,7 +250,8 @@ void backward_node(const Work& k, const Lines& lines, const T* const* g, const C
                        dx);
         }
     }
-    for (int64_t lane = 1; lane < LANES; lane++) {
+    }
+    for (int64_t lane = 1; lane < lanes; lane++) {
         for (int64_t i = 0; dw3 && i < 16 * C * K3; i++) du[i] += du[lane * 16 * C * K3 + i];
         for (int64_t i = 0; dw1 && i < C * K1; i++) flat[i] += flat[lane * C * K1 + i];
     }

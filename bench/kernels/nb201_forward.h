@@ -7,13 +7,13 @@
 
 namespace {
 
-// Add sum and sum of squares, `apart` from it, of y [pixels, K], row by row.
-void moments(const T* y, int64_t pixels, int64_t row, int64_t K, double* sums, int64_t apart) {
-    for (int64_t p = 0; p < pixels; p += row)
+// Add sum and sum of squares, `apart` from it, of y [pixels, K]; in double from strip to strip.
+void moments(const T* y, int64_t pixels, int64_t K, double* sums, int64_t apart) {
+    for (int64_t p = 0; p < pixels; p += STRIP)
         for (int64_t q = 0; q < K; q += L) {
             V one = {}, two = {};
-            for (int64_t w = 0; w < row; w++) {
-                const V v = at(y + (p + w) * K + q);
+            for (int64_t w = p; w < std::min(p + STRIP, pixels); w++) {
+                const V v = at(y + w * K + q);
                 one += v, two += v * v;
             }
             add_to(sums + q, one), add_to(sums + apart + q, two);
@@ -56,8 +56,8 @@ void convolutions(const Work& k, const Node& n) {
             if (K3) convolve(r, k.tiled(g), k.C, K3, u.data(), scratch.a, scratch.b, y3);
             if (K1) product<false>(pixels, K1, k.C, r, k.C, 1, flat.data(), K1, y1, K1);
             if (k.s.given) continue;
-            if (K3) moments(y3, seen, k.s.width, K3, own, K);
-            if (K1) moments(y1, seen, k.s.width, K1, own + K3, K);
+            if (K3) moments(y3, seen, K3, own, K);
+            if (K1) moments(y1, seen, K1, own + K3, K);
         }
     }
     if (!k.s.given) settle(k, sums, K, k.statistics(n));
@@ -66,21 +66,12 @@ void convolutions(const Work& k, const Node& n) {
 // Take the statistics of the node itself, or of what pooling makes of it, where a batch norm follows.
 void weight_free_statistics(const Work& k, const Node& n, int operation) {
     const T* x = k.mixed(n.source);
-    std::vector<double> sums(k.s.images * 2 * k.C, 0.0);
-#pragma omp parallel num_threads(k.s.threads) if (k.s.threads > 1)
-    {
-        Scratch scratch(k, false);
-#pragma omp for
-        for (int64_t b = 0; b < k.s.counted; b++)
-            for (int64_t h = 0; h < k.s.height; h++) {
-                const T *image = x + b * k.size, *line = image + h * k.row;
-                if (operation == POOL) {
-                    k.pool_row(image, h, scratch.line.data(), scratch.pooled.data());
-                    line = scratch.pooled.data();
-                }
-                moments(line, k.s.width, k.s.width, k.C, &sums[b * 2 * k.C], k.C);
-            }
-    }
+    std::vector<double> sums(k.blocks * 2 * k.C, 0.0);
+    sweep(k, x, operation == POOL, k.s.counted,
+          [&](int64_t block, int64_t, int64_t pixel, int64_t number, const T* pooled) {
+              const T* z = operation == POOL ? pooled : x + pixel * k.C;
+              moments(z, number, k.C, &sums[block * 2 * k.C], k.C);
+          });
     settle(k, sums, k.C, k.statistics(n) + (6 + (operation == POOL)) * k.C);
 }
 
@@ -103,16 +94,16 @@ struct Mixed {
     }
 };
 
-// One row of pixels of one edge, L channels of it: to = or += f·Σ mixture·operation(x) + s·x + c.
+// Some pixels of one edge, L channels of it: to = or += f·Σ mixture·operation(x) + s·x + c.
 // Which of these there are is settled outside the loop over pixels.
-struct Row {
+struct Line {
     static constexpr int ONE = 1, THREE = 2, POOLED = 4, STRAIGHT = 8, ADD = 16;
     const T *x, *pooled, *y3, *y1;
-    int64_t C, wide3, wide1, width;
+    int64_t C, wide3, wide1, number;
     V a3, a1, skip, pool, constant;
     template <int WHICH>
-    static void line(const Row& r, T* to) {
-        for (int64_t w = 0; w < r.width; w++) {
+    static void line(const Line& r, T* to) {
+        for (int64_t w = 0; w < r.number; w++) {
             V v = r.constant;
             if (WHICH & ADD) v += at(to + w * r.C);
             if (WHICH & THREE) v += r.a3 * at(r.y3 + w * r.wide3);
@@ -124,7 +115,7 @@ struct Row {
     }
     template <int... WHICH>
     void run(int which, T* to, std::integer_sequence<int, WHICH...>) const {
-        static constexpr void (*lines[])(const Row&, T*) = {line<WHICH>...};
+        static constexpr void (*lines[])(const Line&, T*) = {line<WHICH>...};
         lines[which](*this, to);
     }
 };
@@ -135,39 +126,30 @@ void combine(const Work& k, const Lines& lines, T* const* targets, const bool* f
     const int64_t C = k.C;
     const T *x = k.mixed(n.source), *y3 = k.t.outputs[n.source][0], *y1 = k.t.outputs[n.source][1];
     const Mixed mixed(lines);
-#pragma omp parallel num_threads(k.s.threads) if (k.s.threads > 1)
-    {
-        Scratch scratch(k, false);
-#pragma omp for
-        for (int64_t b = 0; b < k.s.images; b++)
-            for (int64_t h = 0; h < k.s.height; h++) {
-                const T* pooled = scratch.pooled.data();
-                if (n.pools) k.pool_row(x + b * k.size, h, scratch.line.data(), scratch.pooled.data());
-                const int64_t start = b * k.size + h * k.row, pixel = start / C;
-                for (int64_t j = 0; j < n.slots; j++) {
-                    const int64_t e = n.edge(j), p3 = n.place[0][j], p1 = n.place[1][j];
-                    const T f = k.edge(0, e, b), s = k.inner(1, e, b), c = k.inner(2, e, b);
-                    if (!n.carries[j]) continue;
-                    const int which = k.plain(e, CONV1) * Row::ONE + k.plain(e, CONV3) * Row::THREE +
-                                      k.plain(e, POOL) * Row::POOLED +
-                                      (s != 0 || k.plain(e, SKIP)) * Row::STRAIGHT +
-                                      !fresh[n.target(j)] * Row::ADD;
-                    for (int64_t q = 0; q < C; q += L) {
-                        const T* slope = &mixed.slope[lines.place(j, 0) + q];
-                        Row row;
-                        row.x = x + start + q, row.pooled = pooled + q, row.C = C;
-                        row.wide3 = n.wide[0] * C, row.wide1 = n.wide[1] * C, row.width = k.s.width;
-                        row.y3 = y3 + (pixel * n.wide[0] + p3) * C + q;
-                        row.y1 = y1 + (pixel * n.wide[1] + p1) * C + q;
-                        row.a3 = f * at(slope + CONV3 * C), row.a1 = f * at(slope + CONV1 * C);
-                        row.pool = f * at(slope + POOL * C), row.skip = f * at(slope + SKIP * C) + s;
-                        row.constant = f * at(&mixed.constant[j * C + q]) + c;
-                        row.run(which, targets[n.target(j)] + start + q,
-                                std::make_integer_sequence<int, 32>());
-                    }
-                }
+    sweep(k, x, n.pools, k.s.images, [&](int64_t, int64_t b, int64_t pixel, int64_t number, const T* pooled) {
+        Line line;
+        line.C = C, line.wide3 = n.wide[0] * C, line.wide1 = n.wide[1] * C, line.number = number;
+        for (int64_t j = 0; j < n.slots; j++) {
+            const int64_t e = n.edge(j), p3 = n.place[0][j], p1 = n.place[1][j];
+            const T f = k.edge(0, e, b), s = k.inner(1, e, b), c = k.inner(2, e, b);
+            if (!n.carries[j]) continue;
+            const int which = k.plain(e, CONV1) * Line::ONE + k.plain(e, CONV3) * Line::THREE +
+                              k.plain(e, POOL) * Line::POOLED +
+                              (s != 0 || k.plain(e, SKIP)) * Line::STRAIGHT +
+                              !fresh[n.target(j)] * Line::ADD;
+            for (int64_t q = 0; q < C; q += L) {
+                const T* slope = &mixed.slope[lines.place(j, 0) + q];
+                line.x = x + pixel * C + q, line.pooled = pooled + q;
+                line.y3 = y3 + (pixel * n.wide[0] + p3) * C + q;
+                line.y1 = y1 + (pixel * n.wide[1] + p1) * C + q;
+                line.a3 = f * at(slope + CONV3 * C), line.a1 = f * at(slope + CONV1 * C);
+                line.pool = f * at(slope + POOL * C), line.skip = f * at(slope + SKIP * C) + s;
+                line.constant = f * at(&mixed.constant[j * C + q]) + c;
+                line.run(which, targets[n.target(j)] + pixel * C + q,
+                         std::make_integer_sequence<int, 32>());
             }
-    }
+        }
+    });
 }
 
 }  // namespace

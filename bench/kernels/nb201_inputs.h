@@ -10,6 +10,7 @@ constexpr int NONE = -1;
 constexpr int EDGE[NODES][NODES] = {{0, 1, 3}, {2, 4, -1}, {5, -1, -1}};  // [source][slot]
 constexpr double EPSILON = 1e-5;
 constexpr int64_t LANES = 4;  // sums of the weights' gradients that are kept apart, for threads
+constexpr int64_t STRIP = 64;  // pixels, at least, that one sweep goes over, where there are so many
 
 // As `fused.Shape`: what is to be run. Arrays of 30 are [edges, operations].
 struct Shape {
@@ -73,11 +74,21 @@ struct Work {
     const Shape& s;
     const Tensors& t;
     const int64_t C, row, size, pixels, group, groups;
+    const int64_t bundle, blocks;  // images that are swept over together
+    std::vector<T> shares;  // one over the number of pixels in every neighbourhood: padding is not counted
     Work(const Shape& shape, const Tensors& tensors)
         : s(shape), t(tensors), C(s.channels), row(s.width * C), size(s.height * row),
           pixels(s.height * s.width),
           group(std::max<int64_t>(1, TILES / (((s.height + 1) / 2) * ((s.width + 1) / 2)))),
-          groups((s.images + group - 1) / group) {}
+          groups((s.images + group - 1) / group),
+          bundle(t.edges ? 1 : std::max<int64_t>(1, STRIP / pixels)),
+          blocks((s.images + bundle - 1) / bundle), shares(pixels) {
+        for (int64_t h = 0, i = 0; h < s.height; h++)
+            for (int64_t w = 0; w < s.width; w++, i++) {
+                const int64_t down = 1 + (h > 0) + (h + 1 < s.height);
+                shares[i] = T(1) / T(down * (1 + (w > 0) + (w + 1 < s.width)));
+            }
+    }
     int64_t first(int64_t g) const { return g * group; }
     int64_t count(int64_t g) const { return std::min(group, s.images - g * group); }
     Tiled tiled(int64_t g) const { return {count(g), s.height, s.width}; }
@@ -106,10 +117,6 @@ struct Work {
         return (o == CONV1 ? n.wide[0] + n.place[1][slot] : n.place[0][slot]) * C;
     }
 
-    // One over the number of pixels in the neighbourhood of (h, w): padding is not counted.
-    T share(int64_t h, int64_t w) const {
-        return T(1) / T((1 + (h > 0) + (h + 1 < s.height)) * (1 + (w > 0) + (w + 1 < s.width)));
-    }
     // Sums over the 3x3 neighbourhoods of row h; `line` has a zero pixel before and after the row.
     void sum_row(const T* image, int64_t h, T* line, T* out) const {
         T* middle = line + C;
@@ -123,20 +130,52 @@ struct Work {
         for (int64_t i = 0; i < row; i += L)
             at(out + i) = at(middle + i - C) + at(middle + i) + at(middle + i + C);
     }
-    void pool_row(const T* image, int64_t h, T* line, T* out) const {
-        sum_row(image, h, line, out);
-        for (int64_t w = 0; w < s.width; w++)
-            for (int64_t q = 0; q < C; q += L) at(out + w * C + q) *= share(h, w);
+    // Means over the neighbourhoods of some rows of pixels, from the first pixel of one.
+    void pool(const T* x, int64_t pixel, int64_t number, T* line, T* out) const {
+        const T* image = x + pixel / pixels * size;
+        for (int64_t h = pixel % pixels / s.width; number > 0; number -= s.width, out += row) {
+            sum_row(image, h, line, out);
+            for (int64_t w = 0; w < s.width; w++)
+                for (int64_t q = 0; q < C; q += L) at(out + w * C + q) *= shares[h * s.width + w];
+            if (++h == s.height) h = 0, image += size;
+        }
+    }
+    // Pixels that a sweep goes over at once: whole rows, or whole images of a bundle.
+    int64_t strip() const {
+        return bundle > 1 ? bundle * pixels : s.width * std::max<int64_t>(1, STRIP / s.width);
     }
 };
 
+// Call work(block, first image, first pixel, pixels, pooled) over all pixels, block by block.
+template <typename F>
+void sweep(const Work& k, const T* x, bool pools, int64_t images, F work) {
+#pragma omp parallel num_threads(k.s.threads) if (k.s.threads > 1)
+    {
+        std::vector<T> line(k.row + 2 * k.C, T(0));
+        const Buffer pooled(k.strip() * k.C);
+#pragma omp for
+        for (int64_t block = 0; block < k.blocks; block++) {
+            const int64_t first = block * k.bundle, end = std::min(first + k.bundle, images) * k.pixels;
+            for (int64_t p = first * k.pixels, number; p < end; p += number) {
+                number = std::min(k.strip(), end - p);
+                if (k.bundle == 1) number = std::min(number, (first + 1) * k.pixels - p);
+                if (pools) k.pool(x, p, number, line.data(), pooled.data());
+                work(block, first, p, number, (const T*)pooled.data());
+            }
+        }
+    }
+}
+
+// Of a group of images.
 struct Scratch {
-    std::vector<T> line, pooled, image, relu, d3, d1, dr;
+    std::vector<T> line;
+    Buffer pooled, image, relu, d3, d1, dr;
     Planes a, b;
     Scratch(const Work& k, bool backward)
-        : line(k.row + 2 * k.C, T(0)), pooled(k.row), image(backward ? k.size : 0),
-          relu(k.group * k.size), d3(backward ? 3 * k.group * k.size : 0), d1(d3.size()),
-          dr(backward ? k.group * k.size : 0), a(3 * k.C), b(3 * k.C) {}
+        : line(k.row + 2 * k.C, T(0)), pooled(backward ? k.size : 0), image(backward ? k.size : 0),
+          relu(k.group * k.size), d3(backward ? 3 * k.group * k.size : 0),
+          d1(backward ? 3 * k.group * k.size : 0), dr(backward ? k.group * k.size : 0), a(3 * k.C),
+          b(3 * k.C) {}
 };
 
 // An operation's output before its factor and addend: slope·z + offset per channel, z being what the

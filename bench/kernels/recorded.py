@@ -174,6 +174,11 @@ class Touch:
     normal: bool = False
     replaced: bool = False
 
+    @property
+    def kind(self) -> int:
+        """2 where the output is replaced, 1 where it gets a factor or an addend, else 0."""
+        return 2 if self.replaced else int(self.factor is not None or self.addend is not None)
+
     def __call__(self, y: Tensor) -> Tensor:
         """Do it."""
         if self.replaced:

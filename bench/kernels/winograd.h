@@ -6,6 +6,7 @@
 
 #pragma once
 #include "product.h"
+#include <memory>
 
 constexpr int64_t TILES = 48;  // worked on at a time; a multiple of every number of rows above
 
@@ -15,35 +16,53 @@ struct Tiled {
     int64_t down() const { return (height + 1) / 2; }
     int64_t across() const { return (width + 1) / 2; }
     int64_t tiles() const { return images * down() * across(); }
-    // Top left pixel of a tile.
-    void place(int64_t tile, int64_t& image, int64_t& h, int64_t& w) const {
-        const int64_t inside = tile % (down() * across());
-        image = tile / (down() * across());
-        h = inside / across() * 2;
-        w = inside % across() * 2;
-    }
     int64_t pixel(int64_t image, int64_t h, int64_t w) const {
         return (image * height + h) * width + w;
     }
 };
 
+// Goes from tile to tile: the top left pixel. Divides once, since small tiles take less than a division.
+struct Cursor {
+    const Tiled& s;
+    int64_t image, h, w;
+    Cursor(const Tiled& tiled, int64_t tile) : s(tiled) {
+        const int64_t inside = tile % (s.down() * s.across());
+        image = tile / (s.down() * s.across());
+        h = inside / s.across() * 2, w = inside % s.across() * 2;
+    }
+    void next() {
+        if ((w += 2) < s.width) return;
+        w = 0;
+        if ((h += 2) < s.height) return;
+        h = 0, image++;
+    }
+};
+
+// Numbers that nobody has set yet.
+struct Buffer {
+    std::unique_ptr<T[]> own;
+    explicit Buffer(int64_t number) : own(new T[number > 0 ? number : 1]) {}
+    T* data() const { return own.get(); }
+    T& operator[](int64_t i) const { return own[i]; }
+};
+
 // A transformed operand [16, TILES, C]; the planes are kept out of step with the cache's sets.
 struct Planes {
     int64_t channels, stride;
-    std::vector<T> data, zero;
+    Buffer data;
+    std::vector<T> zero;
     explicit Planes(int64_t most)
-        : channels(most), stride(TILES * most + 16), data(16 * (TILES * most + 16)),
-          zero(most, T(0)) {}
+        : channels(most), stride(TILES * most + 16), data(16 * stride), zero(most, T(0)) {}
     void narrow(int64_t C) { channels = C, stride = TILES * C + 16; }
-    T* plane(int64_t i) { return data.data() + i * stride; }
+    T* plane(int64_t i) const { return data.data() + i * stride; }
 };
 
 // Bᵀ d B of the 4x4 neighbourhoods of `count` tiles.
 void transform_input(const T* x, const Tiled& s, int64_t first, int64_t count, Planes& out) {
     const int64_t C = out.channels, P = out.stride;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t image, h0, w0;
-        s.place(first + t, image, h0, w0);
+    Cursor at_(s, first);
+    for (int64_t t = 0; t < count; t++, at_.next()) {
+        const int64_t image = at_.image, h0 = at_.h, w0 = at_.w;
         const T* from[4][4];
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) {
@@ -72,9 +91,9 @@ void transform_input(const T* x, const Tiled& s, int64_t first, int64_t count, P
 // Aᵀ m A of `count` tiles: their 2x2 pixels of y.
 void transform_output(const Planes& m, const Tiled& s, int64_t first, int64_t count, T* y) {
     const int64_t C = m.channels, P = m.stride;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t image, h, w;
-        s.place(first + t, image, h, w);
+    Cursor at_(s, first);
+    for (int64_t t = 0; t < count; t++, at_.next()) {
+        const int64_t image = at_.image, h = at_.h, w = at_.w;
         T* to = y + s.pixel(image, h, w) * C;
         const bool below = h + 1 < s.height, right = w + 1 < s.width;
         for (int64_t q = 0; q < C; q += L) {
@@ -97,9 +116,9 @@ void transform_output(const Planes& m, const Tiled& s, int64_t first, int64_t co
 void transform_gradient(const T* d, const Tiled& s, int64_t first, int64_t count,
                         Planes& out) {
     const int64_t C = out.channels, P = out.stride;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t image, h, w;
-        s.place(first + t, image, h, w);
+    Cursor at_(s, first);
+    for (int64_t t = 0; t < count; t++, at_.next()) {
+        const int64_t image = at_.image, h = at_.h, w = at_.w;
         const bool below = h + 1 < s.height, right = w + 1 < s.width;
         const T* zero = out.zero.data();
         const T* p = d + s.pixel(image, h, w) * C;

@@ -76,6 +76,20 @@ class Ranking:
             numbers[f"{name}_tau_connected"] = tau_b(scores, truth, weights)
         return numbers
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a τ that is reported first has no value, or no bounds."""
+        found: dict[str, str] = {}
+        for name, measured in (("tau", self.accuracy), ("tau_loss", self.loss)):
+            found |= {
+                key.replace("tau", name): why
+                for key, why in measured.reasons.items()
+                if key in ("tau", "tau_interval")
+            }
+        if why := self.accuracy.reasons.get("tau_parameters"):
+            found["tau_parameters"] = why
+        return found
+
 
 def _as_sampled(sample: Sample, weights: Floats) -> Sample:
     """Let cells stand for others as the truth's own sample has it; who stands for none is out."""

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from bench.metrics import metric
 from bench.report import svg
+from bench.report.contrast import compare
 from bench.report.summary import Summary
+from bench.report.svg import Drawing
 
 DOTS = 400
 """Seeds of all variants together up to which each has a dot."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure of the page."""
-
-    name: str
-    title: str
-    image: str
 
 
 def differences(summary: Summary) -> Drawing | None:
@@ -49,8 +40,6 @@ def differences(summary: Summary) -> Drawing | None:
 
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
-    from bench.report.contrast import compare
-
     contrast, colours, markers = (
         summary.manifest["contrast"], svg.colours(summary.labels), svg.markers(summary.labels),
     )  # fmt: skip

@@ -21,9 +21,11 @@ from bench.report import svg
 from bench.report.arms import describe
 from bench.report.figures import charts
 from bench.report.forest import differences
-from bench.report.summary import MANIFEST, Summary
+from bench.report.notes import arithmetic, notes, stale
+from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.checkpoint import write_atomically
+from bench.runs.manifest import MANIFEST
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
@@ -61,6 +63,7 @@ def render(summary: Summary) -> str:
         .render(
             manifest=summary.manifest,
             verdict=summary.verdict,
+            stated=summary.stated,
             banners=banners(summary),
             facts=facts(summary),
             legend=legend(summary),
@@ -132,9 +135,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    found.extend(summary.mixed)
-    if summary.unknown:
-        found.append(summary.unknown)
+    found += notes(summary)
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found
@@ -205,6 +206,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
                 "short": summary.short(label, row.get("cell")),
                 "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
                 "collapsed": row.get("collapsed") == 1,
+                "changed": ", ".join(stale(summary.results.get(str(row["folder"]), {}))),
             })  # fmt: skip
     return rows
 
@@ -303,6 +305,8 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         ("system", distinct("provenance", "system")),
         ("machine", distinct("provenance", "machine")),
         ("device", distinct("provenance", "device")),
+        ("arithmetic", arithmetic(summary)),
+        ("source of the package", distinct("provenance", "source")),
         ("threads per run", distinct("provenance", "threads")),
         ("truth", distinct("truth", "provenance")),
         ("truth sha256", distinct("truth", "sha256")),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,11 @@ from bench.ranking.correlation import tau_interval
 from bench.report import arms
 from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
+from bench.report.missing import as_numbers, reasons
 from bench.runs import store
+from bench.runs.manifest import FOLDER, MANIFEST, read_manifest, statement
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
 
-MANIFEST = "ablation.json"
-FOLDER = re.compile(r"(?P<label>.+)-seed(?P<seed>\d+)-(?P<digest>[0-9a-f]+)")
 MISSING_RUN = "missing"
 """Status of a run that was planned and has no sound result: never started, killed or damaged."""
 TAU_RESAMPLES = 200
@@ -71,15 +70,16 @@ class Summary:
         manifest = read_manifest(root)
         results, rows = {}, []
         for folder in manifest["runs"]:
-            result = store.read_result(root / folder)
+            result, problem = _read(root / folder)
             if result is not None:
                 named = _name(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
-            rows.append(_row(folder, result, root / folder))
-        runs = pd.DataFrame(rows, columns=_columns(rows))
+            rows.append(_row(folder, result, problem))
+        runs = as_numbers(pd.DataFrame(rows, columns=_columns(rows)))
         runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
-        name, known = manifest["contrast"]["metric"], [*METRICS, *numeric(runs)]
+        name = manifest["contrast"]["metric"]
+        known = list(dict.fromkeys([*METRICS, *numeric(runs)]))
         if name not in known:
             where = f"{root / MANIFEST}: contrast.metric"
             raise ValueError(
@@ -122,24 +122,20 @@ class Summary:
         return self.verdict.sentence
 
     @property
+    def stated(self) -> str:
+        """Say when the contrast was stated, and what became of it since."""
+        return statement(self.manifest)[0]
+
+    @property
+    def changed(self) -> str:
+        """Warn where the contrast was stated or changed when results were known; else empty."""
+        text, before = statement(self.manifest)
+        return "" if before else f"The primary contrast: {text}. Read the answer as exploratory."
+
+    @property
     def unknown(self) -> str:
-        """Say how many derived cells the truth does not know; empty where it knows all."""
-        ok = self.runs[self.runs["status"] == "ok"]
-        judged = [
-            row
-            for _, row in ok.iterrows()
-            if isinstance(self.results.get(str(row["folder"]), {}).get("truth"), dict)
-        ]
-        lost = len(judged) - int(
-            np.isfinite([float(row.get("true_accuracy") or math.nan) for row in judged]).sum()
-        )
-        if not lost:
-            return ""
-        return (
-            f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
-            "runs: their true accuracy, regret and percentile are missing, and what is said of "
-            "these holds for the other runs only."
-        )
+        """Say which cells the truth does not know and why a τ is undefined; empty where all is there."""
+        return " ".join(reasons(self.runs, self.results))
 
     @cached_property
     def _scores(self) -> dict[str, dict[int, pd.DataFrame]]:
@@ -315,49 +311,33 @@ class Summary:
         return json.dumps(_plain(content), indent=1, allow_nan=False)
 
 
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Read ``ablation.json``; raises ValueError with one line where it is not what it should be."""
-    path = root / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: {root} is no output folder of `bench run`") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or not {"question", "contrast", "arms", "runs"} <= set(
-        manifest
-    ):
-        raise ValueError(f"{path}: expected question, contrast, arms and runs")
-    for folder in manifest["runs"]:
-        if (
-            not isinstance(folder, str)
-            or not FOLDER.fullmatch(folder)
-            or Path(folder).name != folder
-        ):
-            raise ValueError(f"{path}: runs: {folder!r} is not the name of a run folder")
-    if not {"metric", "of", "against"} <= set(manifest["contrast"]):
-        raise ValueError(f"{path}: contrast: expected metric, of and against")
-    return {"name": root.name, "profile": "", "command": "", "seeds": [], **manifest}
-
-
 def _name(folder: str) -> dict[str, Any]:
     named = FOLDER.fullmatch(folder)
     assert named is not None  # checked when the manifest was read
     return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
 
 
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return a run's result; where there is none to believe, why."""
+    try:
+        result = store.read_result(path)
+        return result, "" if result is not None else _why_missing(path)
+    except OSError as error:
+        return None, f"its result cannot be read ({error.strerror})"
+
+
 def value(folder: Path, name: str) -> float:
     """Return one number of a run that has ended; NaN where it failed or has no such number."""
-    row = _row(folder.name, store.read_result(folder), folder)
+    row = _row(folder.name, *_read(folder))
     found = row.get(name) if row["status"] == "ok" else None
     return float(found) if isinstance(found, int | float) and math.isfinite(found) else math.nan
 
 
-def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
+def _row(folder: str, result: dict[str, Any] | None, problem: str) -> dict[str, Any]:
     """Return one run as a row; what was planned and is not there becomes a missing run."""
     row = _name(folder)
     if result is None:
-        return row | {"status": MISSING_RUN, "error": _why_missing(path)}
+        return row | {"status": MISSING_RUN, "error": problem}
     plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     row |= {"status": str(result.get("status", "failed")), "error": result.get("error", "")}
     row |= {key: value for key, value in plain.items() if key not in row}
@@ -373,10 +353,15 @@ def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, An
 
 
 def _why_missing(path: Path) -> str:
+    if path.is_symlink():
+        return "a link stands in its place; links are not followed"
     if (path / store.RESULT).exists():
         return "its result is damaged"
-    last = store.read_progress(path).get("epoch")
-    return "no result; never started" if last is None else f"no result; last seen in epoch {last}"
+    last = store.read_progress(path)
+    if last.get("error"):
+        return f"no result; stopped by: {last['error']}"
+    epoch = last.get("epoch")
+    return "no result; never started" if epoch is None else f"no result; last seen in epoch {epoch}"
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import terminal
 from bench.metrics import MISSING, bounds, duration, metric, number, p_text
 from bench.report.arms import describe
+from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
 from bench.statistics import Interval
 
@@ -44,13 +44,7 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
 
 def as_text(summary: Summary) -> None:
     """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a pipe that knows ASCII only still gets the numbers
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=WIDTH)
+    console = terminal.console(piped_width=WIDTH)
     console.print()
     console.print(_variants(summary, console.width))
     console.print()
@@ -60,8 +54,10 @@ def as_text(summary: Summary) -> None:
         console.print()
         console.print(_differences(summary))
     console.print()
-    for note in filter(None, (*summary.mixed, summary.unknown)):
-        console.print(Text(note))
+    for text in notes(summary):
+        console.print(Text(text))
+    if text := arithmetic(summary):
+        console.print(Text(f"Computed by {text}."))
     console.print(Text(summary.answer, style="bold"))
     console.print()
 
@@ -216,8 +212,8 @@ def headings(summary: Summary) -> list[str]:
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
-    for note in filter(None, (*summary.mixed, summary.unknown)):
-        lines += [_md(note), ""]
+    for text in notes(summary):
+        lines += [_md(text), ""]
     names = headings(summary)
     lines += [
         "| " + " | ".join(_md(name) for name in names) + " |",

@@ -7,6 +7,9 @@ from typing import Any
 
 from bench.search.settings import Settings
 
+ABSENT = "absent"
+"""In place of the hash of what is not there."""
+
 
 class Contents:
     """Hashes of what settings name, each taken once: runs share their images and truth.
@@ -46,7 +49,7 @@ class Contents:
                 if self.absent is None:
                     raise
                 self.absent(str(error))
-                self.known[key] = "absent"
+                self.known[key] = ABSENT
         return self.known[key]
 
 

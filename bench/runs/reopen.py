@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bench.runs import checkpoint, store
 from bench.runs.contents import refuse_changed
+from bench.runs.fit import MisfitError
+from bench.runs.restore import restore
 from bench.runs.spec import RunSpec
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
@@ -31,5 +33,11 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     setup = build(spec.settings, spec.variants, spec.seed)
     refuse_changed(own.folder, own.contents, {"data": setup.contents["data"]})
     state = initial_state(setup)
-    state.load_dict(checkpoint.load(folder / store.CHECKPOINT, own.digest))
+    path = folder / store.CHECKPOINT
+    try:
+        restore(setup, state, checkpoint.load(path, own.digest))
+    except FileNotFoundError:
+        raise checkpoint.CheckpointError(f"{path}: there is none; `bench run` keeps one") from None
+    except MisfitError as error:
+        raise checkpoint.CheckpointError(f"{path}: {error}") from None
     return setup, state

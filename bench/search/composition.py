@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Half, Moment, Site, Stop, Variant, overrides
+from bench.contracts.variant import Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search import hypergradient as estimation
 from bench.search.setup import Setup
 from bench.search.state import SearchState
@@ -89,16 +89,20 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     moment, settings = setup.moment(state, "weights"), setup.settings.search.weights
     if not setup.composition.updates_weights(moment):
         return
-    cosine = 0.5 * (1 + math.cos(math.pi * moment.progress))
-    state.weight_optimizer.param_groups[0]["lr"] = (
-        settings.lr_min + (settings.lr - settings.lr_min) * cosine
-    )
+    state.weight_optimizer.param_groups[0]["lr"] = weight_rate(setup, moment)
     state.weight_optimizer.zero_grad()
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
     state.weight_optimizer.step()
+
+
+def weight_rate(setup: Setup, moment: Moment) -> float:
+    """η = η_min + (η₀ − η_min)·(1 + cos πt)/2, t the share of the search that is done."""
+    settings = setup.settings.search.weights
+    cosine = 0.5 * (1 + math.cos(math.pi * moment.progress))
+    return settings.lr_min + (settings.lr - settings.lr_min) * cosine
 
 
 def backward(setup: Setup, state: SearchState, moment: Moment) -> None:

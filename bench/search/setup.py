@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from bench.batches import steps_per_epoch, training_batch
 from bench.contracts.data import Batch, Halves, Images
 from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.moment import Moment, Phase
 from bench.contracts.search import SearchView, StateView
 from bench.contracts.space import Active, Space
 from bench.contracts.truth import Truth
-from bench.contracts.variant import Moment, Phase, Variant
+from bench.contracts.variant import Variant
 from bench.devices import resolve_device
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition
@@ -223,7 +224,7 @@ def initial_state(setup: Setup) -> SearchState:
     ).to(setup.device)
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     if setup.settings.kernel == "inductor":
-        from bench.kernels import inductor
+        from bench.kernels import inductor  # late: saves start-up time
 
         step = (search.batch, *images.pixels.shape[1:])
         supernet.inductor = inductor.prepare(supernet, step, setup.space.candidates())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.truth import TruthError
-from bench.truth import _long as long
+from bench.tables import long
 from bench.truth import _official_files as files
 from bench.truth import _published as published
 from bench.truth._trials import trials
@@ -33,9 +33,9 @@ def convert(path: Path, out: Path, source: str, said: Said = _silent) -> dict[st
     owner: dict[str, int] = {}
     for cell in opened.cells:
         for row in _rows(cell, opened.names):
-            if owner.setdefault(row["arch"], cell.index) != cell.index:
+            if owner.setdefault(row["arch"], cell.number) != cell.number:
                 raise TruthError(
-                    f"{cell.source}: cell {cell.index}: it is cell {owner[row['arch']]} again"
+                    f"{cell.source}: cell {cell.number}: it is cell {owner[row['arch']]} again"
                 )
             for column, values in table.items():
                 values.append(row.get(column))
@@ -57,15 +57,15 @@ def convert(path: Path, out: Path, source: str, said: Said = _silent) -> dict[st
 
 
 def _rows(cell: files.Cell, names: list[Any] | None) -> Iterator[dict[str, Any]]:
-    where = f"{cell.source}: cell {cell.index}"
-    if names is not None and not 0 <= cell.index < len(names):
+    where = f"{cell.source}: cell {cell.number}"
+    if names is not None and not 0 <= cell.number < len(names):
         raise TruthError(f"{where}: but there are only {len(names)} cells")
-    name = None if names is None else names[cell.index]
+    name = None if names is None else names[cell.number]
     if name is not None and type(name) is not str:
         raise TruthError(f"{where}: its name is no string")
     try:
         for budget, state in cell.sets.items():
-            yield from trials(state, cell.index, name, budget)
+            yield from trials(state, cell.number, name, budget)
     except TruthError as error:
         raise TruthError(f"{where}: {error}") from None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class NoiseForSkip(Variant):
@@ -44,6 +44,5 @@ class NoiseForSkip(Variant):
         silent = self.mean == 0 and self.std == 0
         if self.mode == "add" and (silent or moment.phase == "evaluate"):
             return y
-        draws = moment.generator(self.name, site.cell, site.edge)
-        noise = torch.empty_like(y).normal_(self.mean, self.std, generator=draws)
+        noise = moment.normal(y, self.mean, self.std, self.name, site.cell, site.edge)
         return noise if self.mode == "replace" else y + noise

@@ -1,9 +1,11 @@
 """Executor options on the command line, and GPU slots on devices that are only named."""
 
+import signal
+
 import pytest
 
 from bench.ablation.yamlfile import ConfigError
-from bench.contracts.executor import Job
+from bench.contracts.executor import Job, Outcome
 from bench.executors._options import make, split
 from bench.executors.processes import Processes
 from tests.executors.common import specs
@@ -95,7 +97,7 @@ def test_small_runs_share_gpus_evenly_and_no_more_than_there_are_slots(tmp_path,
 
 def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
     from bench.runs import store
-    from bench.runs.worker import run_folder
+    from bench.runs.worker import run_folder, stopping
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
     seen = []
@@ -104,14 +106,9 @@ def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
         import os
 
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-        return "ok"
+        return Outcome.OK
 
-    import signal
-
-    before = {
-        n: signal.getsignal(n)
-        for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    }
+    before = {n: signal.getsignal(n) for n in stopping()}
     monkeypatch.setattr("bench.runs.run.execute", execute)
     (run,) = specs()
     store.write_spec(tmp_path, run)

@@ -171,14 +171,14 @@ def test_first_and_second_derivatives_equal_differences():
     mixture = torch.rand(6, 5, dtype=torch.float64, generator=draws)
     ends = torch.rand(3, 6, 3, dtype=torch.float64, generator=draws)
     inputs = [x, mixture, ends]
-    for merged, _ in fused.stacked(cell):
+    for merged in cell.merged_convolutions:
         inputs += [part.detach().clone() for part in (merged.weight, merged.scale, merged.shift)]
-    todo = fused.plan(cell, x, None, None, 0)
-    todo = replace(todo, record=replace(todo.record, ends=ends))
+    todo, nothing = fused.plan(cell, x, None, None, 0)
+    done = replace(nothing, ends=ends)
 
     def run(x, *rest):
         x = x.contiguous(memory_format=torch.channels_last)
-        return fused._Cell.apply(cell, todo, x, *rest).contiguous()
+        return fused._Cell.apply(cell, todo, done, x, *rest).contiguous()
 
     inputs = [part.requires_grad_() for part in inputs]
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)

@@ -158,7 +158,7 @@ class Darts(Space):
 
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
-        from bench.spaces.darts.supernet import DartsSupernet
+        from bench.spaces.darts.supernet import DartsSupernet  # late: saves start-up time
 
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
@@ -170,7 +170,7 @@ class Darts(Space):
 
     def size(self, resolution: int) -> Size:
         """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         operations, weights, kept, half = 0.0, 0, 0, len(self.edges) // 2
         pixels, joined = resolution**2, self.nodes if self.combine == "concat" else 1
@@ -206,7 +206,7 @@ class Darts(Space):
     def _network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int, **options: bool
     ) -> Standalone:
-        from bench.spaces.darts.network import DartsNetwork
+        from bench.spaces.darts.network import DartsNetwork  # late: saves start-up time
 
         genotypes.check(architecture, self.operations, self.nodes)
         with torch.random.fork_rng(devices=[]):
@@ -271,7 +271,7 @@ class Darts(Space):
 
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of the operations in the whole network, batch norms left out."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         total, half = 0, len(self.edges) // 2
         for layer in skeleton.plan(self.channels, self.layers, self.nodes):

@@ -9,6 +9,7 @@ PyTorch's path, so that the Hessian and every hypergradient stay exact.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench.contracts.space import Active, CellHooks
-from bench.kernels.recorded import NOTHING
+from bench.kernels.recorded import NOTHING, Record
 from bench.kernels.reverse import batched, transformed
 from bench.spaces.nb201 import native
-from bench.spaces.nb201.planned import NAMES, Plan, plan, stacked
+from bench.spaces.nb201.planned import NAMES, STACKED, Plan, plan
 
 if TYPE_CHECKING:
     from bench.spaces.nb201.supernet import MixedCell, NB201Supernet
@@ -74,22 +75,21 @@ def mixed(
     position: int = 0,
 ) -> Tensor:
     """Run a cell on x [B, C, H, W]; equal to ``cell(x, mixture, active, …)`` to rounding."""
-    todo: Plan | None
-    try:
-        todo = plan(cell, x, active, hooks, position)
-    except TypeError:  # `UnrecordedError`, or what Python says of an operator that stand-ins lack
-        todo = None
+    todo: Plan | None = None
+    # `UnrecordedError`, or what Python says of an operator that stand-ins lack.
+    with contextlib.suppress(TypeError):
+        todo, done = plan(cell, x, active, hooks, position)
     if todo is None or not available(x.dtype, todo.width):
         return cell(x, mixture, active, hooks, position)  # type: ignore[no-any-return]
-    if 3 not in todo.wanted or (todo.record.ends is None and _empty(todo)):
+    if 3 not in todo.wanted or (done.ends is None and _empty(todo)):
         return torch.zeros_like(x)  # nothing enters the last node
-    learned = []
-    for (merged, _), rows in zip(stacked(cell), todo.rows, strict=True):
+    learned: list[Tensor | None] = []
+    for merged, rows in zip(_merged(cell), todo.rows, strict=True):
         for part in (merged.weight, merged.scale, merged.shift):
             # A view, because autograd says only of tensors with a history whether they are asked for.
             learned.append(part.view_as(part) if rows and part is not None else None)
     x = x.contiguous(memory_format=torch.channels_last)
-    output: Tensor = _Cell.apply(cell, todo, x, mixture, todo.record.ends, *learned)
+    output: Tensor = _Cell.apply(cell, todo, done, x, mixture, done.ends, *learned)
     return output
 
 
@@ -97,8 +97,13 @@ def _empty(todo: Plan) -> bool:
     return todo.partial == 1 and not any(todo.runs[edge] for edge in (3, 4, 5))
 
 
+def _merged(cell: MixedCell) -> tuple[Any, ...]:
+    """Return the merged convolutions in the order of `STACKED`."""
+    return cell.merged_convolutions
+
+
 class _Cell(torch.autograd.Function):
-    """``(cell, plan, x, mixture, ends, *learned) → output``.
+    """``(cell, plan, record, x, mixture, ends, *learned) → output``.
 
     ``learned``: weight, scale and shift of every merged convolution, None where there is none or it
     is not used.
@@ -106,7 +111,7 @@ class _Cell(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: MixedCell, todo: Plan, x: Tensor, mixture: Tensor, ends: Tensor | None,
+        ctx: Any, cell: MixedCell, todo: Plan, done: Record, x: Tensor, mixture: Tensor, ends: Tensor | None,
         *learned: Tensor | None,
     ) -> Tensor:  # fmt: skip
         narrow, C = todo.partial > 1, todo.width
@@ -118,19 +123,20 @@ class _Cell(torch.autograd.Function):
         given = _given(cell)
         if given:
             _read_running(cell, todo, statistics.view(3, 2, 8 * C))
-        counted: Any = cell.conv3[0].rows
-        counted = len(x) if counted is None else min(len(x), counted)
-        shape = native.shape(x, todo, given, counted, cell.shuffled)
+        rows = _merged(cell)[0].rows
+        counted = len(x) if rows is None else min(len(x), rows)
+        size, threads = tuple(x.shape), torch.get_num_threads()
+        shape = native.shape(todo, size, threads, given, counted, cell.shuffled)
         tensors = {
             "nodes": nodes, "parts": parts, "mixture": mixture.contiguous(),
             "edges": None if ends is None else ends.contiguous(), "weights": used[::3],
             "scale": used[1::3], "shift": used[2::3], "outputs": outputs, "statistics": statistics,
-            **native.touches(todo),
+            **native.touches(todo, done),
         }  # fmt: skip
         native.call("forward", x.dtype, C, shape, tensors)
         if _moves(cell):
             _move_running(cell, todo, statistics.view(3, 2, 8 * C), len(x) * x[0, 0].numel())
-        ctx.cell, ctx.plan, ctx.shape = cell, todo, shape
+        ctx.cell, ctx.plan, ctx.record, ctx.shape = cell, todo, done, shape
         ctx.save_for_backward(x, mixture, ends, *learned, *nodes[1:3], *parts, *outputs, statistics)
         assert nodes[3] is not None
         return nodes[3]
@@ -142,7 +148,7 @@ class _Cell(torch.autograd.Function):
         inputs = [x, mixture, ends, *learned]
         asked = _asked(ctx, inputs)
         if torch.is_grad_enabled() or batched(gradient):
-            return (None, None, *_again(ctx, inputs, asked, gradient))
+            return (None, None, None, *_again(ctx, inputs, asked, gradient))
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         todo: Plan = ctx.plan
         used = [_taken(ctx.cell, todo, i, part) for i, part in enumerate(learned)]
@@ -158,13 +164,13 @@ class _Cell(torch.autograd.Function):
             "nodes": [x, *inner, gradient], "parts": [p0, p1, p2], "mixture": mixture.contiguous(),
             "edges": None if ends is None else ends.contiguous(), "weights": used[::3],
             "scale": used[1::3], "shift": used[2::3], "outputs": outputs, "statistics": rest[29],
-            **native.touches(todo), "dmixture": dmixture, "dedges": dends,
+            **native.touches(todo, ctx.record), "dmixture": dmixture, "dedges": dends,
             "gradients": [dx, *(None if n is None else _like(x) for n in inner), gradient],
             "dweights": found[::3], "dscale": found[1::3], "dshift": found[2::3],
         }  # fmt: skip
         native.call("backward", x.dtype, todo.width, ctx.shape, tensors)
         whole = [_put(ctx.cell, todo, i, d, learned[i]) for i, d in enumerate(found)]
-        return (None, None, dx, dmixture, dends, *whole)
+        return (None, None, None, dx, dmixture, dends, *whole)
 
 
 def _like(x: Tensor, channels: int | None = None) -> Tensor:
@@ -177,11 +183,11 @@ def _taken(cell: MixedCell, todo: Plan, i: int, part: Tensor | None) -> Tensor |
     """Return the rows of what is learned, number ``i`` of three per convolution, that are run."""
     if part is None:
         return None
-    merged, _ = stacked(cell)[i // 3]
+    merged = _merged(cell)[i // 3]
     rows: Tensor = merged._rows(part, todo.rows[i // 3], todo.width)
-    if part.dim() > 1 and todo.width < merged.channels:
-        rows = rows[:, : todo.width]
-    return rows.contiguous()
+    if rows is part:
+        return part
+    return (rows[:, : todo.width] if part.dim() > 1 else rows).contiguous()
 
 
 def _put(
@@ -190,7 +196,7 @@ def _put(
     """Put the gradients of the rows that were run in their place, zeros elsewhere."""
     if rows is None or part is None or rows.shape == part.shape:
         return rows
-    merged, _ = stacked(cell)[i // 3]
+    merged = _merged(cell)[i // 3]
     whole, C = torch.zeros_like(part), todo.width
     for n, position in enumerate(todo.rows[i // 3]):
         own = whole[merged._block(position, C)]
@@ -213,10 +219,10 @@ def _moves(cell: MixedCell) -> bool:
 def _columns(cell: MixedCell, todo: Plan) -> list[tuple[Any, slice, int, slice]]:
     """Return (convolution, its channels, source, their columns among the kernel's statistics)."""
     found, C = [], todo.width
-    for i, (merged, _) in enumerate(stacked(cell)):
+    for i, (merged, (source, _)) in enumerate(zip(_merged(cell), STACKED, strict=True)):
         before = len(todo.rows[i - 1]) if i % 2 else 0
         for n, position in enumerate(todo.rows[i], start=before):
-            found.append((merged, merged._block(position, C), i // 2, slice(n * C, (n + 1) * C)))
+            found.append((merged, merged._block(position, C), source, slice(n * C, (n + 1) * C)))
     return found
 
 
@@ -239,7 +245,7 @@ def _asked(ctx: Any, inputs: Sequence[Tensor | None]) -> list[bool]:
 
     ``ctx.needs_input_grad`` says whether it could be wanted; the engine knows what is.
     """
-    needed = ctx.needs_input_grad[2:]
+    needed = ctx.needs_input_grad[3:]
     functions = iter(ctx.next_functions)  # one per tensor
     asked = []
     for tensor, could in zip(inputs, needed, strict=True):
@@ -274,7 +280,7 @@ def _again(
         names = [f"{name}.{part}" for name in NAMES for part in ("weight", "scale", "shift")]
         stand_in = {n: w for n, w in zip(names, learned, strict=True) if w is not None}
         buffers = {name: buffer.clone() for name, buffer in cell.named_buffers()}
-        hooks = None if todo.record is NOTHING else replace(todo.record, ends=ends)
+        hooks = None if ctx.record is NOTHING else replace(ctx.record, ends=ends)
         output = functional_call(cell, {**stand_in, **buffers}, (x, mixture, todo.runs, hooks, 0))
         wanted = [t for t, yes in zip(anew, asked, strict=True) if yes and t is not None]
         found = torch.autograd.grad(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench import kernels
+from bench.kernels.recorded import Record
 from bench.spaces.nb201.planned import Plan
 
 WIDTHS = {torch.float32: (8, 4, 2, 1), torch.float64: (4, 2, 1)}
@@ -46,6 +48,7 @@ class Tensors(ctypes.Structure):
     )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=256)
 def lanes(dtype: torch.dtype, channels: int) -> int:
     """Return the widest vector that so many channels fill."""
     return next(width for width in WIDTHS[dtype] if channels % width == 0)
@@ -60,31 +63,28 @@ def available(dtype: torch.dtype = torch.float32, channels: int = 8) -> bool:
     return _library(dtype, lanes(dtype, channels)) is not None
 
 
-def shape(x: Tensor, todo: Plan, given: bool, counted: int, shuffled: bool) -> Shape:
-    """Describe one cell on x [B, C, H, W]."""
+@functools.lru_cache(maxsize=1024)
+def shape(
+    todo: Plan, size: tuple[int, ...], threads: int, given: bool, counted: int, shuffled: bool
+) -> Shape:
+    """Describe one cell on tensors of ``size`` [B, C, H, W]."""
 
-    def table(value: Any) -> Any:
-        return (ctypes.c_int64 * 30)(*(int(value(e, o)) for e in range(6) for o in range(5)))
+    def table(value: Callable[[int, int], int]) -> Any:
+        return (ctypes.c_int64 * 30)(*(value(e, o) for e in range(6) for o in range(5)))
 
-    operations = todo.record.operations
+    images, channels, height, width = size
     return Shape(
-        len(x), *x.shape[2:], torch.get_num_threads(), todo.width, x.shape[1], shuffled, given,
-        counted, table(lambda e, o: o in todo.runs[e]),
-        table(lambda e, o: (e, o) in operations and operations[e, o].normal),
-        table(lambda e, o: _touched(todo, e, o)),
+        images, height, width, threads, todo.width, channels, shuffled, given, counted,
+        table(lambda e, o: o in todo.runs[e]), table(lambda e, o: (e, o) in todo.normal),
+        table(lambda e, o: todo.touched.get((e, o), 0)),
     )  # fmt: skip
 
 
-def _touched(todo: Plan, edge: int, operation: int) -> int:
-    touch = todo.record.operations.get((edge, operation))
-    if touch is None or (touch.factor is None and touch.addend is None and not touch.replaced):
-        return 0
-    return 2 if touch.replaced else 1
-
-
-def touches(todo: Plan) -> dict[str, list[Tensor | None]]:
+def touches(todo: Plan, done: Record) -> dict[str, list[Tensor | None]]:
     """Return the factors and addends of all operations, in the kernel's order."""
-    places = [todo.record.operations.get((e, o)) for e in range(6) for o in range(5)]
+    if not todo.touched:
+        return {}
+    places = [done.operations.get((e, o)) for e in range(6) for o in range(5)]
     return {
         "factor": [None if touch is None else touch.factor for touch in places],
         "addend": [None if touch is None else touch.addend for touch in places],
@@ -102,12 +102,11 @@ def call(
     library = _library(dtype, lanes(dtype, channels))
     given = Tensors()
     for field, value in tensors.items():
-        setattr(given, field, _address(value))
+        if isinstance(value, Tensor):
+            setattr(given, field, value.data_ptr())
+        elif value is not None:
+            addresses = getattr(given, field)
+            for i, tensor in enumerate(value):
+                if tensor is not None:
+                    addresses[i] = tensor.data_ptr()
     getattr(library, name)(ctypes.byref(shape), ctypes.byref(given))
-
-
-def _address(argument: Tensor | Sequence[Tensor | None] | None) -> Any:
-    if argument is None or isinstance(argument, Tensor):
-        return None if argument is None else argument.data_ptr()
-    pointers = (None if t is None else t.data_ptr() for t in argument)
-    return (ctypes.c_void_p * len(argument))(*pointers)

@@ -180,6 +180,11 @@ class MixedCell(nn.Module):
             MergedConvolution(self.mixed, 3, edges, affine, running) for edges in OUTGOING
         )
 
+        # A tuple, which registers nothing: looking modules up by name costs more than small cells do.
+        self.merged_convolutions = tuple(
+            merged for node in range(3) for merged in (self.conv3[node], self.conv1[node])
+        )
+
     def merged(self, edge: int, operation: int) -> MergedConvolution:
         """Return the merged convolution that holds an edge's convolution."""
         merged = (self.conv3 if operation == CONV3 else self.conv1)[EDGES[edge][0]]
@@ -349,6 +354,6 @@ class NB201Supernet(Supernet):
         """See `Supernet.paths`; shares the stem and prefixes of the first cell."""
         if any(isinstance(block, MixedCell) and block.partial > 1 for block in self.blocks):
             return super().paths(images, architectures)
-        from bench.spaces.nb201 import paths
+        from bench.spaces.nb201 import paths  # late: saves start-up time
 
         return paths.logits(self, images, architectures)
