@@ -79,6 +79,11 @@ class Composition:
                 f"take a multiple of {parts}"
             )
         self.halves: dict[str, Half] = self._merged("images of an update", lambda v: v.halves())
+        decays: dict[str, float] = self._merged(
+            "weight decay",
+            lambda v: {} if v.architecture_decay is None else {"alpha": v.architecture_decay},
+        )
+        self.architecture_decay: float | None = decays.get("alpha")
         self.passes = max([1, *(v.passes(space) for v in self.variants)])
         self._refuse_empty_edges()
         self.parameters(seed=0)  # refuses two of the same name before anything runs

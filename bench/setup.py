@@ -221,6 +221,7 @@ def initial_state(setup: Setup) -> SearchState:
         for name, value in (initial | setup.composition.parameters(setup.seed)).items()
     }
     weights, optimizer = search.weights, search.architecture
+    decay = setup.composition.architecture_decay
     state = SearchState(
         supernet,
         architecture,
@@ -230,7 +231,7 @@ def initial_state(setup: Setup) -> SearchState:
         ),
         torch.optim.Adam(
             list(architecture.values()), lr=optimizer.lr, betas=optimizer.betas,
-            weight_decay=optimizer.weight_decay,
+            weight_decay=optimizer.weight_decay if decay is None else decay,
         ),
     )  # fmt: skip
     state.hypergradient = estimation.initial(setup, state)

@@ -104,6 +104,11 @@ class Variant(Member):
         """Whether the supernet is widened between stages."""
         return False
 
+    @property
+    def architecture_decay(self) -> float | None:
+        """Weight decay of the architecture's optimiser; None: as the settings say."""
+        return None
+
     def supernet_options(self) -> dict[str, Any]:
         """Options for ``Space.supernet``."""
         return {}
