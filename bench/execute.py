@@ -21,7 +21,7 @@ import bench
 from bench import checkpoint, runlock, store
 from bench.plan import RunSpec, work
 from bench.search import DivergedError, Interrupted, search
-from bench.setup import Setup, build, initial_state
+from bench.setup import Setup, build, initial_state, restored
 from bench.spaces import Architecture
 from bench.state import SearchState
 
@@ -128,12 +128,12 @@ def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, floa
 
     An unsound checkpoint is removed, and the state is that before the first step.
     """
-    path, state = folder / store.CHECKPOINT, initial_state(setup)
+    path = folder / store.CHECKPOINT
     if not path.exists():
-        return state, 0.0
+        return initial_state(setup), 0.0
     try:
         saved = checkpoint.load(path, spec.digest)
-        state.load_dict(saved)
+        state = restored(setup, saved)
         if saved.get("compiled") and not state.supernet.compiled:
             print(
                 f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",

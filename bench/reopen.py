@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import checkpoint, store
 from bench.plan import RunSpec
-from bench.setup import Setup, build, initial_state
+from bench.setup import Setup, build, restored
 from bench.state import SearchState
 
 
@@ -26,6 +26,4 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     own = store.read_spec(folder)
     spec = own if spec is None else spec
     setup = build(spec.settings, spec.variants, spec.seed)
-    state = initial_state(setup)
-    state.load_dict(checkpoint.load(folder / store.CHECKPOINT, own.digest))
-    return setup, state
+    return setup, restored(setup, checkpoint.load(folder / store.CHECKPOINT, own.digest))

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from bench import estimation
+from bench.descent import step_weights
 from bench.setup import Setup
 from bench.state import SearchState
 from bench.variants import Moment
@@ -75,7 +76,7 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     moment, settings = setup.moment(state, "weights"), setup.settings.search.weights
     if not setup.composition.updates_weights(moment):
         return
-    cosine = 0.5 * (1 + math.cos(math.pi * moment.progress))
+    cosine = 0.5 * (1 + math.cos(math.pi * setup.composition.annealed(moment)))
     state.weight_optimizer.param_groups[0]["lr"] = (
         settings.lr_min + (settings.lr - settings.lr_min) * cosine
     )
@@ -84,7 +85,7 @@ def weight_step(setup: Setup, state: SearchState) -> None:
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
-    state.weight_optimizer.step()
+    step_weights(state.weight_optimizer, state.supernet, settings.unused)
 
 
 def backward(setup: Setup, state: SearchState, moment: Moment) -> None:

@@ -55,6 +55,11 @@ class WeightOptimizer(_Model):
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0)
     clip: float | None = Field(5.0, gt=0, description="global gradient norm; null: no clipping")
+    unused: Literal["decay", "leave"] = Field(
+        "decay",
+        description="weights of operations that a step does not run: momentum and decay act on them "
+        "(RSPS and GDAS in their authors' code), or nothing does (SPOS)",
+    )
 
 
 class ArchitectureOptimizer(_Model):

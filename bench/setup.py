@@ -201,12 +201,27 @@ def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
     )
 
 
-def initial_state(setup: Setup) -> SearchState:
-    """Return the state before the first step; it depends on the seed alone."""
+def restored(setup: Setup, saved: dict[str, Any]) -> SearchState:
+    """Return the state that `SearchState.to_dict` gave."""
+    state = initial_state(setup, saved["epoch"])
+    state.load_dict(saved)
+    return state
+
+
+def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
+    """Return the state before the first step; it depends on the seed alone.
+
+    Parameters
+    ----------
+    epoch
+        After how many epochs: a supernet may grow along the search.
+    """
     images, search = setup.data.train, setup.settings.search
-    supernet = setup.space.supernet(
-        images.channels, images.classes, setup.seed, **setup.composition.options
-    ).to(setup.device)
+    supernet = (
+        setup.composition.grown(epoch, search.epochs)
+        .supernet(images.channels, images.classes, setup.seed, **setup.composition.options)
+        .to(setup.device)
+    )
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     if setup.settings.kernel == "inductor":
         from bench.kernels import inductor

@@ -26,7 +26,7 @@ def select(
     from bench import checkpoint, registry, store
     from bench.config import assignment
     from bench.execute import arithmetic, rewind, worth
-    from bench.setup import build, initial_state
+    from bench.setup import build, restored
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
@@ -40,8 +40,7 @@ def select(
     saved = checkpoint.load(run / store.CHECKPOINT, spec.digest)
     with arithmetic(spec):
         setup = build(spec.settings, spec.variants, spec.seed)
-        state = initial_state(setup)
-        state.load_dict(saved)
+        state = restored(setup, saved)
         rewind(state)
         found = worth(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}

@@ -20,7 +20,13 @@ def stage(epoch: int, epochs: int, stages: int) -> int:
     return min(stages - 1, epoch * stages // epochs)
 
 
+def bounds(number: int, epochs: int, stages: int) -> tuple[int, int]:
+    """Return a stage's first epoch and how many it has."""
+    first, after = (-(-n * epochs // stages) for n in (number, number + 1))
+    return first, after - first
+
+
 def within_stage(epoch: int, epochs: int, stages: int) -> float:
     """Return how much of its stage is done, 0 to 1, when an epoch begins."""
-    position = epoch * stages / epochs
-    return position - stage(epoch, epochs, stages)
+    first, length = bounds(stage(epoch, epochs, stages), epochs, stages)
+    return (epoch - first) / max(1, length)

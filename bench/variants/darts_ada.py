@@ -70,14 +70,18 @@ class DartsAda(EigenvalueRule):
         states = memory.setdefault("states", {})
         epoch = rule.verdict(memory["values"])
         if epoch is not None:
-            self._return_to(state, epoch, rule, decay)
+            self._return_to(setup, state, epoch, rule, decay)
         elif state.epoch >= rule.first:
             states[state.epoch] = snapshot(state, self.name)
             states.pop(state.epoch - rule.back * rule.every, None)
         return None
 
-    def _return_to(self, state: SearchState, epoch: int, rule: Rule, decay: float) -> None:
+    def _return_to(
+        self, setup: Setup, state: SearchState, epoch: int, rule: Rule, decay: float
+    ) -> None:
         """Take up the state after an epoch again, with another weight decay."""
+        from bench.setup import initial_state  # it imports variants
+
         memory, history = state.memory[self.name], state.history
         saved = copy.deepcopy(memory["states"][epoch])  # optimisers keep the tensors they load
         saved["memory"][self.name] = {
@@ -87,6 +91,7 @@ class DartsAda(EigenvalueRule):
             "rollbacks": memory.get("rollbacks", 0) + 1,
             "weight_decay": decay,
         }
+        state.adopt(initial_state(setup, epoch))  # the supernet of then may have been another
         state.load_dict({**saved, "history": history[:epoch], "stopped": None})
         state.weight_optimizer.param_groups[0]["weight_decay"] = decay
 

@@ -4,9 +4,9 @@ import csv
 
 import numpy as np
 import pytest
-from tests.conftest import SHARED
 
 from bench.variants._eigenvalue import RULES
+from tests.conftest import SHARED
 
 PUBLISHED = SHARED / "robustdarts" / "eigenvalues.csv"
 
