@@ -33,8 +33,9 @@ class Perturbation(Projection):
     the code judges a node's further edges, those that have left it are still there, so that on fixed
     images its order is that of one ranking, as here; ``masks_removed: true`` judges without them. Its
     images come in a new order each time, here always in the same. On NAS-Bench-201 the code decides
-    the last edge one epoch before the end of its last interval and tunes once more after it, which changes no decision but the last one's; here it is
-    decided after the whole interval. The code's ties go to the first operation.
+    the last edge one epoch before the end of its last interval and tunes once more after it, which
+    changes no decision but the last one's; here it is decided after the whole interval. The code's
+    ties go to the first operation.
     """
 
     paper: ClassVar[str] = (

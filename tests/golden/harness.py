@@ -92,27 +92,48 @@ def failures(table, make):
     return wrong, rows
 
 
-CONSTRAINTS = {"ge", "gt", "le", "lt", "min_length", "max_length", "description"}
-"""What pydantic refuses is no part of a published definition."""
+CONSTRAINTS = {
+    "ge", "gt", "le", "lt", "min_length", "max_length", "description", "frozen", "strict", "keepdim",
+    "dim", "stable", "pure", "reverse",
+}  # fmt: skip
+"""What pydantic refuses, and how Python and torch are told shapes: no published definition."""
 
 
 class _Constants(ast.NodeVisitor):
     """Find the numbers and truth values that a definition is made of."""
 
     def __init__(self):
-        self.found = []
+        self.found, self.preset = [], False
 
     def visit_Constant(self, node):
-        if isinstance(node.value, (int, float)):
+        if isinstance(node.value, (int, float)) or (self.preset and isinstance(node.value, str)):
             self.found.append(node)
+
+    def visit_Subscript(self, node):
+        self.visit(node.value)
+
+    def visit_UnaryOp(self, node):
+        if not (isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)):
+            self.generic_visit(node)
+        elif node.operand.value != 1:  # −1 is the last dimension
+            self.visit(node.operand)
+
+    def visit_Compare(self, node):
+        sides = [node.left, *node.comparators]
+        for side in sides:
+            if not (isinstance(side, ast.Constant) and side.value == 0):  # a shortcut
+                self.visit(side)
 
     def visit_keyword(self, node):
         if node.arg not in CONSTRAINTS:
             self.generic_visit(node)
 
     def visit_AnnAssign(self, node):
-        if not (isinstance(node.target, ast.Name) and node.target.id == "off"):
-            self.generic_visit(node)
+        name = node.target.id if isinstance(node.target, ast.Name) else ""
+        self.preset = name == "presets"
+        if name != "off" and node.value is not None:
+            self.visit(node.value)
+        self.preset = False
 
 
 def constants(module):
@@ -131,12 +152,14 @@ class _Change(ast.NodeTransformer):
     def visit_Constant(self, node):
         if (node.lineno, node.col_offset) != self.place:
             return node
-        if isinstance(node.value, bool):
+        if isinstance(node.value, str):
+            value = node.value + "_"
+        elif isinstance(node.value, bool):
             value = not node.value
         elif isinstance(node.value, int):
             value = node.value + 1
         else:
-            value = 0.9 * node.value if node.value else 0.25
+            value = 0.8 * node.value if node.value else 0.25
         return ast.copy_location(ast.Constant(value), node)
 
 
