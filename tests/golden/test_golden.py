@@ -67,14 +67,16 @@ def test_another_constant_turns_the_table_red(module, seam, users, place, text):
 
 
 def test_what_is_called_inert_is_there():
+    stale = []
     for seam, name in MEMBERS:
         table = harness.golden(seam, name)
         modules = [f"bench.{seam}.{name}"]
         modules += [h for h, (s, users) in harness.helpers().items() if s == seam and name in users]
         lines = [text for module in modules for _, _, text in harness.constants(module)]
         for fragment, why in getattr(table, "INERT", {}).items():
-            assert any(fragment in line for line in lines), (name, fragment)
-            assert len(why) > 10, "say why"
+            if len(why) <= 10 or not any(fragment in line for line in lines):
+                stale.append((name, fragment))
+    assert not stale
 
 
 @pytest.mark.parametrize(("seam", "name"), MEMBERS)

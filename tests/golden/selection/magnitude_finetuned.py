@@ -22,6 +22,5 @@ INERT = {
     "tuned.step += 1": "counts steps",
     "learns: bool": "told by the table of perturbation",
     "midway: ClassVar": "joins a search under way",
-    "masks_removed: bool": "told by the table of perturbation",
-    "    False, description=": "told by the table of perturbation",
+    "False, description=": "told by the table of perturbation",
 }

@@ -7,7 +7,7 @@ from tests.golden.harness import DARTS, NB201
 SOURCE = (
     "DARTS-PT, nasbench201/projection.py and sota/cnn/projection.py (project_op: accuracy without the "
     "operation; one edge of the normal and one of the reduction cell, then a node of each, every 5 epochs; "
-    "project_edge: the edge whose masking costs least leaves, of equals the last), batches of 500 are this suite's"
+    "project_edge: the edge whose masking costs least leaves, of equals the last; batches are of this suite"
 )
 
 
@@ -142,5 +142,4 @@ INERT = {
     "tuned.step += 1": "counts steps",
     "learns: bool": "a default that select never uses",
     "moment, right, loss": "where a sum begins",
-    "return float(setup.strength": "no second criterion",
 }
