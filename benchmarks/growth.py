@@ -19,11 +19,12 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from bench import registry, store
+from bench.contracts import registry
 from bench.data import Halves, Images
-from bench.search import architecture_step, weight_step
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.runs import store
+from bench.search.loop import architecture_step, weight_step
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 
 FOLDER = Path(__file__).parents[1] / "docs" / "img"
 Call = Callable[[], object]

@@ -1,6 +1,6 @@
 """Where one run's time goes: ``python -m benchmarks shares LABEL [run's options]``.
 
-A whole run under cProfile, in CPU seconds of one thread, by the stages of `bench.execute`; then the
+A whole run under cProfile, in CPU seconds of one thread, by the stages of `bench.runs.run`; then the
 functions in which most of it was spent. ``python -m benchmarks shares darts
 ablations/skip_dropout.yaml --profile laptop`` is a laptop ablation's.
 """
@@ -14,18 +14,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import store
-from bench.config import read_ablation
-from bench.execute import execute
-from bench.plan import plan
+from bench.ablation.file import read_ablation
+from bench.runs import store
+from bench.runs.run import execute
+from bench.runs.spec import plan
 
 STAGES = {
-    "weight steps": ("bench/search.py", "weight_step"),
-    "architecture steps": ("bench/search.py", "architecture_step"),
-    "readings after each epoch": ("bench/search.py", "record"),
-    "ranking": ("bench/execute.py", "rank"),
-    "images, truth and network at the start": ("bench/setup.py", "build"),
-    "checkpoints": ("bench/checkpoint.py", "save"),
+    "weight steps": ("bench/search/loop.py", "weight_step"),
+    "architecture steps": ("bench/search/loop.py", "architecture_step"),
+    "readings after each epoch": ("bench/search/loop.py", "record"),
+    "ranking": ("bench/runs/run.py", "rank"),
+    "images, truth and network at the start": ("bench/search/setup.py", "build"),
+    "checkpoints": ("bench/runs/checkpoint.py", "save"),
 }
 """File and function whose time, callees included, is the stage's."""
 

@@ -12,7 +12,7 @@ import time
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 from benchmarks.test_search_step import fast_pair, textbook_pair
 from tests.spaces.darts_textbook import TextbookSupernet
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from bench.batches import training_batch
 from bench.data import Images
-from bench.data._batches import training_batch
 from benchmarks.ratios import alternate
 
 

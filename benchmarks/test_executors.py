@@ -12,11 +12,11 @@ from statistics import fmean
 
 import pytest
 
-from bench import store
-from bench.campaign import Campaign
-from bench.config import read_ablation
+from bench.ablation.file import read_ablation
 from bench.executors.processes import Processes, cores
-from bench.plan import plan
+from bench.runs import store
+from bench.runs.campaign import Campaign
+from bench.runs.spec import plan
 from benchmarks.ratios import keep
 
 ROOT = Path(__file__).parents[1]

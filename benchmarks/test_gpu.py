@@ -16,9 +16,9 @@ import torch
 
 from bench.data import Halves, Images
 from bench.executors.processes import Processes
-from bench.search import architecture_step, weight_step
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.search.loop import architecture_step, weight_step
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 from benchmarks.ratios import keep
 from benchmarks.test_executors import campaign, specs
 

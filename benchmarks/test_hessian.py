@@ -16,9 +16,9 @@ import torch
 from torch.nn import functional as F
 
 from bench.instruments.alpha_hessian import AlphaHessian
-from bench.search import search
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 
 LEAST = {4: 3.0, 0: 1.3}
 """How many times faster the one eigenvalue must be, by epochs done."""

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients._autodiff import add, leaves, norm
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import step_gradient
 from bench.instruments._memory import peak_bytes
-from bench.search import search
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 
 ROOT = Path("data/cifar10-jpeg")
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import torch
 
-from bench import checkpoint
 from bench.data import Halves, Images
-from bench.search import search
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.runs import checkpoint
+from bench.search.loop import search
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 from benchmarks.ratios import keep
 
 MOST = 0.05

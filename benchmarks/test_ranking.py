@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 from benchmarks.ratios import keep
 
 SIZES = [(8, 1, 16, 400, 2.5), (16, 5, 32, 8, 1.0)]

@@ -18,7 +18,7 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients import InnerStep, Problem
 from benchmarks.ratios import alternate, keep
 from tests.spaces.textbook import TextbookSupernet

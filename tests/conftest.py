@@ -25,7 +25,7 @@ def small():
     """Return settings of a search that takes a second."""
 
     def settings(**changes):
-        from bench.settings import Settings
+        from bench.search.settings import Settings
 
         base = {
             "space": {"name": "nb201", "channels": 4, "cells": 1},

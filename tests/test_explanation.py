@@ -7,7 +7,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from bench.explanation import Criterion, Decision, judge, together
+from bench.ablation.criteria import Criterion, Decision, judge, together
 from bench.statistics import UNDEFINED
 
 

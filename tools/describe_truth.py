@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import registry
+from bench.contracts import registry
 from bench.ranking.correlation import noise_ceiling, tau_b
 from bench.truth.table import Table
 

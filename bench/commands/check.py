@@ -57,12 +57,13 @@ def check(
     """Compare the working tree with the recorded baseline: traces, invariants, a bank of seeds."""
     import json
 
-    from bench import cli, store
+    from bench import cli
     from bench.gate import baseline as recorded
     from bench.gate import render
     from bench.gate import speed as timings
     from bench.gate.check import check as run
     from bench.gate.trend import write_trend
+    from bench.runs import store
 
     own = baselines / recorded.HISTORY
     kept = own if history is None else history

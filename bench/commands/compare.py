@@ -68,7 +68,7 @@ def compare(
 
 def variant(summary: Summary, label: str) -> str:
     """Return the label, or refuse one that the folder does not have."""
-    from bench.registry import did_you_mean
+    from bench.contracts.registry import did_you_mean
 
     if label not in summary.labels:
         raise ValueError(
@@ -81,8 +81,8 @@ def comparisons(
     left: Summary, of: str, right: Summary, against: str, metrics: list[str] | None
 ) -> list[Comparison]:
     """Compare one variant of one folder with one of another, metric by metric."""
-    from bench.registry import did_you_mean
-    from bench.report.metrics import METRICS
+    from bench.contracts.registry import did_you_mean
+    from bench.metrics import METRICS
     from bench.report.summary import numeric
     from bench.report.verdict import pair, values
 
@@ -152,7 +152,7 @@ def record(item: Comparison) -> dict[str, object]:
 
 def table(found: list[Comparison], against: str) -> None:
     """Print a block per pair of variants, a line per metric, and whether the seeds suffice."""
-    from bench.report.metrics import bounds, metric, number, p_text
+    from bench.metrics import bounds, metric, number, p_text
     from bench.statistics import holm, too_few_seeds
 
     adjusted = holm([item.p for item in found])

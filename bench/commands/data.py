@@ -21,7 +21,7 @@ def fetch(
     root: Annotated[Path, typer.Option("--root", help="Where to put the files.")] = Path("data"),
 ) -> None:
     """Download a data set through torchvision, checked by its checksum."""
-    from bench import registry
+    from bench.contracts import registry
 
     source = registry.load("data", name)
     if "download" not in source.model_fields:
@@ -38,7 +38,7 @@ def info(
     root: Annotated[Path | None, typer.Option("--root", help="Where the files are.")] = None,
 ) -> None:
     """Say what a data set holds."""
-    from bench import registry
+    from bench.contracts import registry
 
     source = registry.parse("data", {"name": name} | ({"root": str(root)} if root else {}))
     images = source.load()

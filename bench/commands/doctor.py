@@ -32,10 +32,11 @@ def doctor() -> None:
     import torch
 
     import bench
-    from bench import kernels, registry
-    from bench.execute import arithmetic  # noqa: F401 (imports all that a run needs)
+    from bench import kernels
+    from bench.contracts import registry
     from bench.executors.processes import cores
-    from bench.setup import resolve_device
+    from bench.runs.run import arithmetic  # noqa: F401 (imports all that a run needs)
+    from bench.search.setup import resolve_device
 
     broken = False
 
@@ -81,9 +82,9 @@ def doctor() -> None:
 
 def _micro_search() -> list[list[float]]:
     """Return alpha after a search of two epochs on 128 digits."""
-    from bench.search import search
-    from bench.settings import Settings
-    from bench.setup import build, initial_state
+    from bench.search.loop import search
+    from bench.search.settings import Settings
+    from bench.search.setup import build, initial_state
 
     settings = Settings.model_validate(
         {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.evaluation import Evaluation
     from bench.spaces import Space
+    from bench.training.train import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Train one architecture from scratch, test it once: accuracy, parameters, JSON."""
-    from bench.evaluation import evaluate as train
+    from bench.training.train import evaluate as train
 
     short = {"space.channels": channels, "space.layers": layers, "epochs": epochs, "device": device}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
@@ -72,10 +72,10 @@ def read(genotype: str, sets: list[str], seed: int) -> Evaluation:
     """
     from pydantic import ValidationError
 
-    from bench import registry
-    from bench.config import assignment, first_error
-    from bench.evaluation import Evaluation, Recipe
-    from bench.yamlfile import ConfigError, dotted
+    from bench.ablation.file import assignment, first_error
+    from bench.ablation.yamlfile import ConfigError, dotted
+    from bench.contracts import registry
+    from bench.training.train import Evaluation, Recipe
 
     parts: dict[str, dict[str, Any]] = {"space": {}, "data": {}, "recipe": {}}
     for text in sets:
@@ -101,9 +101,9 @@ def _space(genotype: str, fields: dict[str, Any]) -> Space:
     """Return the space that the text is written in, with the sizes that are asked for."""
     from pydantic import ValidationError
 
-    from bench import registry
-    from bench.config import first_error
-    from bench.yamlfile import ConfigError, dotted
+    from bench.ablation.file import first_error
+    from bench.ablation.yamlfile import ConfigError, dotted
+    from bench.contracts import registry
 
     reasons = []
     wanted = fields.get("name")

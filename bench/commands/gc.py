@@ -43,7 +43,7 @@ def gc(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """List, or delete, checkpoints of finished runs, left-over temporary files and Slurm's logs."""
-    from bench.status import outputs
+    from bench.runs.status import outputs
 
     items = [item for root in outputs(directory) for item in litter(root, foreign=foreign)]
     for item in items if delete else ():
@@ -68,8 +68,9 @@ def litter(root: Path, *, foreign: bool = False) -> Iterator[Item]:
     A finished run is read from its result and ranking; its checkpoint would only be of use to
     look at the supernet again.
     """
-    from bench import index, runlock, store
     from bench.report.summary import FOLDER, read_manifest
+    from bench.runs import index, store
+    from bench.runs import lock as runlock
 
     planned = set(read_manifest(root)["runs"])
     for name in index.names(root):

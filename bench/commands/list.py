@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def seam_of(kind: str) -> str:
     """Return the seam for what a user calls it, in the singular or the plural."""
-    from bench.registry import SEAMS, did_you_mean, singular
+    from bench.contracts.registry import SEAMS, did_you_mean, singular
 
     for seam in SEAMS:
         if kind in (seam, singular(seam), f"{seam}s"):
@@ -33,8 +33,8 @@ def list_command(
     from rich.console import Console
     from rich.table import Table
 
-    from bench import registry
-    from bench.settings import fields
+    from bench.contracts import registry
+    from bench.search.settings import fields
 
     if not kind:
         found = {seam: registry.names(seam) for seam in registry.SEAMS}
@@ -75,8 +75,8 @@ def show(
     name: Annotated[str, typer.Argument(help="The name of anything that `list` shows.")],
 ) -> None:
     """Say what one member does: its docstring, parameters with defaults, and its paper."""
-    from bench import registry
-    from bench.settings import fields
+    from bench.contracts import registry
+    from bench.search.settings import fields
 
     seams = [seam for seam in registry.SEAMS if name in registry.names(seam)]
     if not seams:

@@ -64,7 +64,7 @@ def variant(
     import sys
 
     import bench.variants
-    from bench import registry
+    from bench.contracts import registry
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(f"{name!r} is no name for a variant; use a-z, 0-9 and _, e.g. my_variant")

@@ -43,9 +43,9 @@ def plan_command(
     from rich.console import Console
     from rich.table import Table
 
-    from bench import store
     from bench.executors.processes import cores
-    from bench.plan import cost, default_output, plan, readings
+    from bench.runs import store
+    from bench.runs.spec import cost, default_output, plan, readings
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)

@@ -40,8 +40,8 @@ def rank(
 
     With several runs, or a protocol file that holds a grid, a table of τ under every protocol.
     """
+    from bench.ablation.yamlfile import ConfigError
     from bench.ranking.sweep import read_protocols
-    from bench.yamlfile import ConfigError
 
     varied = protocol is not None and len(read_protocols(protocol, _default())) > 1
     if len(runs) == 1 and not varied:
@@ -108,11 +108,11 @@ def _one(
     run: Path, protocol: Path | None, sets: list[str], output: Path | None, as_json: bool
 ) -> None:
     """Rank one run and show the whole panel."""
-    from bench import store
-    from bench.execute import arithmetic
+    from bench.ablation.yamlfile import ConfigError
     from bench.ranking.measure import measure
-    from bench.reopen import reopen
-    from bench.yamlfile import ConfigError
+    from bench.runs import store
+    from bench.runs.reopen import reopen
+    from bench.runs.run import arithmetic
 
     spec = store.read_spec(run)
     own = spec.settings.ranking or _default()
@@ -152,11 +152,11 @@ def read_protocol(
     """Return the protocol and truth that the options ask for, beginning with the run's own."""
     from pydantic import ValidationError
 
-    from bench import registry
-    from bench.config import assignment, first_error
+    from bench.ablation.file import assignment, first_error
+    from bench.ablation.yamlfile import ConfigError, dotted
+    from bench.contracts import registry
     from bench.ranking.protocol import Protocol
     from bench.ranking.sweep import read_protocols
-    from bench.yamlfile import ConfigError, dotted
 
     fields: dict[str, Any] = own.model_dump(mode="json")
     if path is not None:

@@ -10,7 +10,7 @@ import typer
 from bench.commands.run import JsonOption
 
 if TYPE_CHECKING:
-    from bench.plan import RunSpec
+    from bench.runs.spec import RunSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -34,12 +34,12 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Run what is not done: failed runs from the start, the others from their checkpoint."""
-    from bench.campaign import Campaign
+    from bench.ablation.yamlfile import ConfigError
     from bench.commands.run import ended, finish
     from bench.executors._options import make, split
-    from bench.progress import Watch
-    from bench.store import FULL
-    from bench.yamlfile import ConfigError
+    from bench.runs.campaign import Campaign
+    from bench.runs.progress import Watch
+    from bench.runs.store import FULL
 
     if other := split(sets or [])[1]:
         raise ConfigError(
@@ -70,10 +70,11 @@ def planned(root: Path) -> list[RunSpec]:
     ValueError
         Where what the folder says of a run does not lead to the run of that name.
     """
-    from bench import registry, store
-    from bench.plan import RunSpec
+    from bench.contracts import registry
     from bench.report.summary import FOLDER, MANIFEST, read_manifest
-    from bench.setup import resolve_device
+    from bench.runs import store
+    from bench.runs.spec import RunSpec
+    from bench.search.setup import resolve_device
 
     manifest = read_manifest(root)
     arms = {arm["label"]: arm for arm in manifest["arms"]}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.campaign import Campaign
-    from bench.config import Ablation
+    from bench.ablation.file import Ablation
+    from bench.runs.campaign import Campaign
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -43,7 +43,7 @@ def resolve(
     file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None
 ) -> Ablation:
     """Read the ablation as the options ask for it."""
-    from bench.config import read_ablation
+    from bench.ablation.file import read_ablation
     from bench.executors._options import split
 
     chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
@@ -52,8 +52,8 @@ def resolve(
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:
     """Refuse labels that the file does not have."""
-    from bench.registry import did_you_mean
-    from bench.yamlfile import ConfigError
+    from bench.ablation.yamlfile import ConfigError
+    from bench.contracts.registry import did_you_mean
 
     labels = [arm.label for arm in ablation.arms]
     for label in only or []:
@@ -85,12 +85,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
-    from bench import store
-    from bench.campaign import Campaign
     from bench.executors._options import make
-    from bench.plan import default_output, plan
-    from bench.progress import Watch
-    from bench.store import FULL
+    from bench.runs import store
+    from bench.runs.campaign import Campaign
+    from bench.runs.progress import Watch
+    from bench.runs.spec import default_output, plan
+    from bench.runs.store import FULL
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)
@@ -153,8 +153,9 @@ def command() -> str:
 
 def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
     """Keep what was asked beside the runs, so that a report needs the folder alone."""
-    from bench import registry, store
-    from bench.plan import plan
+    from bench.contracts import registry
+    from bench.runs import store
+    from bench.runs.spec import plan
 
     # With --only or fewer seeds, what was run before of the same plan stays on the page.
     everything = [spec.folder for spec in plan(ablation)]

@@ -23,10 +23,11 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
-    from bench import checkpoint, registry, store
-    from bench.config import assignment
-    from bench.execute import arithmetic, rewind, worth
-    from bench.setup import build, restored
+    from bench.ablation.file import assignment
+    from bench.contracts import registry
+    from bench.runs import checkpoint, store
+    from bench.runs.run import arithmetic, rewind, worth
+    from bench.search.setup import build, restored
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")

@@ -28,7 +28,7 @@ def status(
 
     from bench import cli
     from bench.commands.plan import duration
-    from bench.status import attention, count, eta, outputs, runs
+    from bench.runs.status import attention, count, eta, outputs, runs
 
     found = {root: runs(root) for root in outputs(directory)}
     bad = any(s.kind in ("failed", "stale") for states in found.values() for s in states)

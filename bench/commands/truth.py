@@ -70,8 +70,8 @@ def tabulate(
 ) -> None:
     """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
     from bench.executors.processes import cores
-    from bench.tabulate import read_recipe
-    from bench.tabulate import tabulate as train
+    from bench.training.tabulate import read_recipe
+    from bench.training.tabulate import tabulate as train
 
     read, out = read_recipe(recipe, sets or []), output or Path(f"data/truth/{recipe.stem}.parquet")
     try:

@@ -1,7 +1,7 @@
 """Images as tensors on the device: the contract of a data source and what it gives.
 
 Images are kept as bytes [N, C, H, W] and normalised batch by batch, so that the data is on the
-device once and in its smallest form; augmentation is batched there too (`bench.data._batches`).
+device once and in its smallest form; augmentation is batched there too (`bench.batches`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.registry import Member
+from bench.contracts.registry import Member
 from bench.streams import generator
 
 

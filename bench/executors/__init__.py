@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.plan import RunSpec
-from bench.registry import Member
+from bench.contracts.registry import Member
+from bench.runs.spec import RunSpec
 
 
 class Job(BaseModel):

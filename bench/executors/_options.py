@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench import registry
+from bench.ablation.yamlfile import ConfigError, loads
+from bench.contracts import registry
 from bench.executors import Executor
-from bench.yamlfile import ConfigError, loads
 
 
 def split(sets: Sequence[str]) -> tuple[list[str], list[str]]:

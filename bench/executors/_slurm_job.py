@@ -20,9 +20,9 @@ class Batch:
 
     def __call__(self) -> None:
         """Run what has no result yet; queue the job again when warned of its end."""
-        from bench import store
         from bench.executors import Job
         from bench.executors.processes import Processes, serve
+        from bench.runs import store
 
         todo = [folder for path in self.folders if not store.done(folder := Path(path))]
         jobs = [Job(spec=store.read_spec(folder), folder=folder) for folder in todo]
@@ -51,7 +51,7 @@ class Batch:
         return DelayedSubmission(Batch(self._left(), self.side_by_side))
 
     def _left(self) -> list[str]:
-        from bench import store
+        from bench.runs import store
 
         return [path for path in self.folders if store.read_result(Path(path)) is None]
 

@@ -23,7 +23,7 @@ class Inline(Executor):
 
     def poll(self) -> dict[Path, str]:
         """Run the next job to its end."""
-        from bench.execute import execute
+        from bench.runs.run import execute
 
         if not self.active:
             return {}

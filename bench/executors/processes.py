@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from bench import store
 from bench.executors import Executor, Job
-from bench.worker import EXIT, work
+from bench.runs import store
+from bench.runs.worker import EXIT, work
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 STATUS = {code: status for status, code in EXIT.items() if code}
@@ -161,7 +161,7 @@ def serve(threads: int) -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["bench.execute", "bench.truth.analog", "pandas"])
+    server.set_forkserver_preload(["bench.runs.run", "bench.truth.analog", "pandas"])
     with ignored(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2), pinned(threads):
         forkserver.ensure_running()
     return server

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from bench import store
 from bench.executors import Executor, Job
 from bench.executors._slurm_job import Batch
+from bench.runs import store
 
 ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 CANCELLED = {"CANCELLED", "REVOKED"}
@@ -118,7 +118,7 @@ class Slurm(Executor):
             "constraint": self.constraint, "gpus_per_node": gpus or None,
             "mem": f"{math.ceil(self.memory_gb * 1024)}M" if self.memory_gb else None,
         }  # fmt: skip
-        home = shlex.quote(str(Path(store.__file__).parents[1].absolute()))
+        home = shlex.quote(str(Path(store.__file__).parents[2].absolute()))
         executor.update_parameters(
             job_name=f"bench-{jobs[0].spec.ablation}"[:60],
             time=self.time,

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import store
-from bench.checkpoint import write_atomically
 from bench.gate import calibration, searches
 from bench.gate.invariants import fingerprint, judged
 from bench.gate.seedbank import BANK, by_chance, choose_k
 from bench.gate.traces import Traces, from_plain, record, to_plain
+from bench.runs import store
+from bench.runs.checkpoint import write_atomically
 
 FOLDER = Path("results") / "baselines"
 FILE, HISTORY = "gate.json", "history.jsonl"
@@ -64,7 +64,7 @@ def provenance() -> dict[str, str]:
     import torch
 
     import bench
-    from bench.execute import _commit
+    from bench.runs.run import _commit
 
     return {
         "commit": _commit(),

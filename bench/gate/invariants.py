@@ -15,7 +15,7 @@ import torch
 from bench.gate.searches import JUDGED, arithmetic, prepare
 from bench.gate.traces import BATCH_NORMS, Finding, protocol, trace
 from bench.ranking.evaluate import evaluate
-from bench.setup import Setup
+from bench.search.setup import Setup
 from bench.spaces import Space
 from bench.truth import Truth
 
@@ -69,7 +69,7 @@ def _truth(truth: Truth, recorded: dict[str, Any]) -> Iterator[Finding]:
 
 def _default_column() -> Finding:
     """Read a table that holds both budgets and say neither: 200 epochs is what must come out."""
-    from bench import registry
+    from bench.contracts import registry
     from bench.spaces.nb201 import cells
 
     known = [cells.encode(cell) for cell in cells.unique()[:3]]
@@ -86,7 +86,7 @@ def _default_column() -> Finding:
 
 def _look_up(setup: Setup, truth: Truth) -> Finding:
     """Look cells up: each must be worth its own row of the table."""
-    from bench.execute import worth
+    from bench.runs.run import worth
 
     wrong = [
         name

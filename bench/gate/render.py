@@ -12,7 +12,7 @@ from bench.gate.check import Report
 from bench.gate.searches import METRICS
 from bench.gate.seedbank import BANK, CONFIRMING, FRESH, Judgement, by_chance
 from bench.gate.traces import Finding
-from bench.report.metrics import number
+from bench.metrics import number
 
 SIGNS = {"ok": "✓", "suspect": "?", "cleared": "✓", "regressed": "✗"}
 HEADLINES = {

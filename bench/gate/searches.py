@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from bench.plan import RunSpec
-from bench.search import search
-from bench.setup import Setup, build, initial_state
-from bench.state import SearchState
+from bench.runs.spec import RunSpec
+from bench.search.loop import search
+from bench.search.setup import Setup, build, initial_state
+from bench.search.state import SearchState
 
 Numbers = dict[str, float]
 Definition = dict[str, Any]
@@ -127,9 +127,9 @@ def steps(setup: Setup, state: SearchState, look: Callable[[SearchState], None])
 
 def outcome(name: str, seed: int) -> Numbers:
     """Run one of the judged searches; a search that diverges is worth NaN in every metric."""
-    from bench.execute import worth
     from bench.ranking.measure import measure
-    from bench.search import DivergedError
+    from bench.runs.run import worth
+    from bench.search.loop import DivergedError
 
     with arithmetic():
         setup, state = prepare(name, JUDGED[name], seed)

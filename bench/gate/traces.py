@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench.gate.searches import TRACED, arithmetic, prepare, steps
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
-from bench.search import DivergedError
-from bench.setup import Setup
-from bench.state import SearchState
+from bench.search.loop import DivergedError
+from bench.search.setup import Setup
+from bench.search.state import SearchState
 
 SEED = 0
 CELLS = 12

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bench.registry import Member
+from bench.contracts.registry import Member
 
 Tensors = dict[str, Tensor]
 Loss = Callable[[Tensors, Tensors, Any], Tensor]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 from torch import Tensor
 
-from bench.composition import BoundHooks, Composition
-from bench.data._batches import Batch, normalise
+from bench.batches import Batch, normalise
+from bench.search.composition import BoundHooks, Composition
 from bench.streams import generator
 from bench.variants import Moment
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 def probe(

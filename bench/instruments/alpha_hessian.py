@@ -10,15 +10,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data._batches import Batch, normalise
+from bench.batches import Batch, normalise
 from bench.instruments import Instrument, Reading
 from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, matrix
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 SPECTRUM = "hessian_spectrum_"
 FULL = 8192

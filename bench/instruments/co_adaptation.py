@@ -17,9 +17,9 @@ from bench.instruments._inside import competing, probe, watched
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 PREFIX = "coadaptation_at_"
 OVER: dict[str, Callable[[list[float]], Any]] = {

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
 from bench.instruments import Instrument, Reading
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 from bench.spaces import Architecture
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 NAN = float("nan")
 
@@ -118,7 +118,7 @@ class DiscretisationGap(Instrument):
         self, setup: Setup, state: SearchState, cell: Architecture
     ) -> SearchState | None:
         """Return a copy of the state whose weights were trained under the cell, if they can be."""
-        from bench.search import DivergedError, weight_step
+        from bench.search.loop import DivergedError, weight_step
         from bench.selection._projection import tuning
 
         # An edge that the cell does not have is decided too, and then dropped.

@@ -16,11 +16,11 @@ from bench.instruments import Instrument, Reading
 from bench.instruments._inside import competing, probe, watched
 
 if TYPE_CHECKING:
-    from bench.data._batches import Batch
-    from bench.settings import Settings
-    from bench.setup import Setup
+    from bench.batches import Batch
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
     from bench.spaces import Space
-    from bench.state import SearchState
 
 Floats = NDArray[np.float64]
 PREFIX = "gradient_by_"

@@ -13,14 +13,14 @@ from bench.hypergradients import Hypergradient, Tensors
 from bench.hypergradients.reverse import Reverse
 from bench.instruments import Instrument, Reading
 from bench.instruments import _bias as bias
-from bench.settings import HypergradientField
+from bench.search.settings import HypergradientField
 from bench.spaces import Active, Space
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 PREFIX = "bias_"
 

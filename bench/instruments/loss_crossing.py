@@ -14,9 +14,9 @@ from bench.instruments import Instrument, Reading
 from bench.instruments._inside import probe
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class LossCrossing(Instrument):

@@ -13,16 +13,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
 from bench.instruments import Instrument, Reading
 from bench.instruments._inside import competing
 from bench.ranking.correlation import tau_b
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 Floats = NDArray[np.float64]
 Worth = dict[tuple[int, int], Floats]

@@ -11,9 +11,9 @@ from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Ranking(Instrument):

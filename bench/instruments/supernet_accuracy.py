@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
 from bench.instruments import Instrument, Reading
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.settings import Settings
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class SupernetAccuracy(Instrument):

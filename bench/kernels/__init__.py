@@ -18,8 +18,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import runlock
 from bench.data._cache import cache_folder
+from bench.runs import lock as runlock
 
 FLAGS = (
     "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from bench.registry import did_you_mean
+from bench.contracts.registry import did_you_mean
 
 NUMBER = r"(?P<{0}>[\d.]+)(?:±(?P<{0}_sd>[\d.]+))?"
 CLAIM = re.compile(rf"(?:–|{NUMBER.format('valid')})/{NUMBER.format('test')}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import registry
 from bench.blackbox import PAPER_BUDGET, BlackBox, MissingLibraryError
+from bench.contracts import registry
 from bench.papers import Claim, Number, PaperTable, Row
 from bench.spaces.nb201 import cells
 from bench.statistics import Floats, Interval, iqm, stratified_bootstrap

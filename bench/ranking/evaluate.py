@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data._batches import Batch, plain_batches
+from bench.batches import Batch, plain_batches
 from bench.ranking.protocol import Protocol
 from bench.spaces import Architecture
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 @dataclass(frozen=True)

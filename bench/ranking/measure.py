@@ -13,8 +13,8 @@ from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 @dataclass(frozen=True)

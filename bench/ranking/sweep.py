@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from bench.config import first_error
+from bench.ablation.file import first_error
+from bench.ablation.yamlfile import ConfigError, dotted, load
 from bench.ranking.measure import measure
 from bench.ranking.protocol import Protocol
-from bench.yamlfile import ConfigError, dotted, load
 
 
 def read_protocols(path: Path, own: Protocol) -> list[tuple[dict[str, Any], Protocol]]:
@@ -96,9 +96,9 @@ def _rows(
     protocols: Callable[[Protocol], list[tuple[dict[str, Any], Protocol]]],
     said: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
-    from bench import store
-    from bench.execute import arithmetic
-    from bench.reopen import reopen
+    from bench.runs import store
+    from bench.runs.reopen import reopen
+    from bench.runs.run import arithmetic
 
     for folder in runs:
         spec = store.read_spec(folder)

@@ -19,12 +19,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-from bench import store
-from bench.checkpoint import write_atomically
 from bench.instruments._bias import REFERENCE
+from bench.metrics import bounds, number, plural
 from bench.report import svg
-from bench.report.metrics import bounds, number, plural
 from bench.report.summary import read_manifest
+from bench.runs import store
+from bench.runs.checkpoint import write_atomically
 from bench.statistics import UNDEFINED, Interval, too_few_seeds
 
 INSTRUMENT = "hypergradient_bias"

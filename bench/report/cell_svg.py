@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from bench.metrics import SHORT
 from bench.report import genotype_svg
-from bench.report.metrics import SHORT
 from bench.report.svg import operation_colours
 
 WIDTH, HEIGHT, RADIUS = 300, 170, 11

@@ -13,14 +13,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from bench.config import first_error
-from bench.explanation import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
+from bench.ablation.criteria import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
+from bench.ablation.file import first_error
+from bench.ablation.yamlfile import dotted
+from bench.metrics import METRICS, bounds, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
-from bench.report.metrics import METRICS, bounds, number, p_text, plural
 from bench.report.summary import MANIFEST, Summary
 from bench.report.verdict import values
-from bench.yamlfile import dotted
 
 WORDS: dict[Kind, str] = {
     "confirmed": "Confirmed", "refuted": "Refuted", "undecided": "Undecided",

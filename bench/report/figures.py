@@ -11,8 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from bench.metrics import SHORT, bounds, metric, number
 from bench.report import svg
-from bench.report.metrics import SHORT, bounds, metric, number
 from bench.report.summary import Summary
 from bench.report.table import interval
 

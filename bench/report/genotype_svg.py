@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bench.report.metrics import SHORT
+from bench.metrics import SHORT
 from bench.report.svg import operation_colours
 
 WIDTH, HEIGHT, RADIUS = 300, 215, 11

@@ -14,13 +14,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.checkpoint import write_atomically
+from bench.metrics import METRICS, MISSING, SHORT, bounds, listed, metric, number, plural
 from bench.report import svg
 from bench.report.cell_svg import draw
 from bench.report.figures import figures
-from bench.report.metrics import METRICS, MISSING, SHORT, bounds, listed, metric, number, plural
 from bench.report.summary import MANIFEST, Summary
 from bench.report.table import as_csv, cells, headings, interval, short_cell, sort_keys, value
+from bench.runs.checkpoint import write_atomically
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import store
+from bench.contracts.registry import did_you_mean
+from bench.metrics import COLLAPSE, METRICS
 from bench.ranking.correlation import tau_interval
-from bench.registry import did_you_mean
-from bench.report.metrics import COLLAPSE, METRICS
 from bench.report.verdict import Verdict, compare, decide, values
+from bench.runs import store
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
 
 MANIFEST = "ablation.json"
@@ -38,7 +38,7 @@ class Summary:
     manifest
         What was asked: ``ablation.json``.
     results
-        Folder name → what `bench.execute` stored; only runs that have a sound result.
+        Folder name → what `bench.runs.run` stored; only runs that have a sound result.
     runs
         One row per planned run, failed and missing ones included: label, seed, folder, status,
         error, every plain number of the result, ``collapsed`` (1 or 0) and ``cost_seconds``.
@@ -267,7 +267,7 @@ class Summary:
 
     def space(self, label: str) -> tuple[list[str], list[str]] | None:
         """Return the names of a variant's edges and operations; None where its space is unknown."""
-        from bench import registry
+        from bench.contracts import registry
 
         try:
             space = registry.parse("spaces", self.settings(label).get("space"))

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
 from bench.report import genotype_svg
-from bench.report.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
 from bench.report.summary import Summary
 from bench.statistics import Interval
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.report.metrics import Metric, bounds, listed, metric, number, p_text, plural
+from bench.metrics import Metric, bounds, listed, metric, number, p_text, plural
 from bench.statistics import (
     UNDEFINED,
     Interval,

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from bench.checkpoint import write_atomically
-from bench.explanation import FEWEST
+from bench.ablation.criteria import FEWEST
+from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
 from bench.report.explanations import (
     LIMIT,
@@ -24,8 +24,8 @@ from bench.report.explanations import (
     paths,
     scale,
 )
-from bench.report.metrics import MISSING, bounds, number, p_text, plural
 from bench.report.page import POLICY, environment
+from bench.runs.checkpoint import write_atomically
 from bench.statistics import Interval
 
 PAGE = "report.html"

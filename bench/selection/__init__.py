@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from bench.registry import Member
+from bench.contracts.registry import Member
 from bench.spaces import Architecture
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Selection(Member):

@@ -19,8 +19,8 @@ from bench.streams import generator
 from bench.variants import Moment, Variant
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Projected(Variant):
@@ -156,7 +156,7 @@ class Projection(Selection):
 
     def _tune(self, stage: Setup, tuned: SearchState) -> None:
         """Go on with both updates for the tuning epochs."""
-        from bench.search import architecture_step, weight_step
+        from bench.search.loop import architecture_step, weight_step
 
         for _ in range(self.epochs * stage.steps_per_epoch):
             architecture_step(stage, tuned)
@@ -196,7 +196,7 @@ def tuning(
     dropped: frozenset[int] = frozenset(),
 ) -> Setup:
     """Return the search with these edges decided, a constant rate, and alpha learning on or not."""
-    from bench.composition import Composition
+    from bench.search.composition import Composition
 
     projected = Projected(decided=dict(decided), learns=learns, dropped=dropped)
     search = setup.settings.search

@@ -10,8 +10,8 @@ from bench.selection import Selection
 from bench.spaces import Architecture
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Argmax(Selection):

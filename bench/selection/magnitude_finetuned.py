@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.selection._projection import Projection
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class MagnitudeFinetuned(Projection):

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
 from bench.selection._projection import Projection
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Perturbation(Projection):

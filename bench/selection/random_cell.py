@@ -9,8 +9,8 @@ from bench.spaces import Architecture
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class RandomCell(Selection):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.registry import Member
+from bench.contracts.registry import Member
 
 if TYPE_CHECKING:
     from bench.kernels.inductor import Inductor
@@ -192,7 +192,7 @@ class Space(Member):
     evaluated: ClassVar[dict[str, Any]] = {}
     """Fields with the sizes at which its architectures are evaluated, where these are others."""
     recipe: ClassVar[dict[str, Any]] = {}
-    """How its networks are trained from scratch where it is not as `bench.evaluation` does."""
+    """How its networks are trained from scratch where it is not as `bench.training.train` does."""
     widens: ClassVar[bool] = True
     """Whether the supernet can be widened between stages."""
     published: ClassVar[dict[str, dict[str, float]]] = {}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import registry
-from bench.registry import Member
+from bench.contracts import registry
+from bench.contracts.registry import Member
 
 if TYPE_CHECKING:
     from bench.data import DataSource
-    from bench.settings import Settings
+    from bench.search.settings import Settings
     from bench.spaces import Space
 
 

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import registry
-from bench.registry import did_you_mean
+from bench.contracts import registry
+from bench.contracts.registry import did_you_mean
 from bench.spaces import Space
 from bench.truth import NB201, TruthError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import registry
+from bench.contracts import registry
 from bench.spaces import Space
 from bench.truth import TruthError
 from bench.truth._columns import (
@@ -37,7 +37,7 @@ NUMBERS = (
 """What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing."""
 METADATA = b"bench.truth"
 """Key of the schema's metadata: JSON with source, sha256, api, provenance, format, and space
-(as `bench.registry.dump` writes it) where the cells are not told by their strings alone."""
+(as `bench.contracts.registry.dump` writes it) where the cells are not told by their strings alone."""
 FORMAT = 1
 
 VALIDATED = {"cifar10": "cifar10-valid"}

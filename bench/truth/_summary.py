@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import registry
+from bench.contracts import registry
 from bench.spaces import Space
 from bench.truth import Truth, TruthError
 from bench.truth import _long as long

@@ -18,13 +18,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from bench import checkpoint, registry, runlock
+from bench.contracts import registry
 from bench.data import DataSource, Images
 from bench.data._cache import cache_folder
-from bench.evaluation import CHECKPOINT, RESULT, Evaluation, Recipe, evaluate, in_words
-from bench.settings import DataField, Settings
-from bench.setup import resolve_device
+from bench.runs import checkpoint
+from bench.runs import lock as runlock
+from bench.search.settings import DataField, Settings
+from bench.search.setup import resolve_device
 from bench.spaces import Space
+from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe, evaluate, in_words
 from bench.truth import Truth, TruthError, TruthSource
 
 SCHEMA = 1
@@ -236,8 +238,8 @@ def _hint(recipe: Recipe) -> str:
 
 def _parsed(what: str, make: Callable[[], Any]) -> Any:
     """Call ``make``; what pydantic says becomes one line."""
-    from bench.config import first_error
-    from bench.yamlfile import dotted
+    from bench.ablation.file import first_error
+    from bench.ablation.yamlfile import dotted
 
     try:
         return make()

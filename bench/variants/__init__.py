@@ -1,7 +1,7 @@
 """What is changed in the search: the contract of a variant and the hooks that the loop offers.
 
 Plain DARTS is the empty list of variants. A variant overrides the hooks that it needs and leaves
-the others alone; `bench.composition` runs the hooks of several variants in their order.
+the others alone; `bench.search.composition` runs the hooks of several variants in their order.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.registry import Member
+from bench.contracts.registry import Member
 from bench.spaces import Active, Space
 from bench.streams import Key, generator
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 Phase = Literal["weights", "architecture", "evaluate"]
 Half = Literal["train", "valid", "union"]

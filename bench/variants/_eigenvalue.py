@@ -13,8 +13,8 @@ from bench.instruments.alpha_hessian import AlphaHessian
 from bench.variants import Stop, Variant
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 PAPER = (
     "Zela et al. 2020, Understanding and Robustifying Differentiable Architecture Search "

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from bench.spaces import Active
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 def strongest(setup: Setup, state: SearchState, keep: int) -> list[list[int]]:

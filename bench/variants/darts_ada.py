@@ -11,8 +11,8 @@ from bench.variants import Stop
 from bench.variants._eigenvalue import EigenvalueRule, Rule
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class DartsAda(EigenvalueRule):
@@ -80,7 +80,7 @@ class DartsAda(EigenvalueRule):
         self, setup: Setup, state: SearchState, epoch: int, rule: Rule, decay: float
     ) -> None:
         """Take up the state after an epoch again, with another weight decay."""
-        from bench.setup import initial_state  # it imports variants
+        from bench.search.setup import initial_state  # it imports variants
 
         memory, history = state.memory[self.name], state.history
         saved = copy.deepcopy(memory["states"][epoch])  # optimisers keep the tensors they load

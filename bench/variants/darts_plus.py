@@ -11,8 +11,8 @@ from bench.variants import Stop, Variant
 from bench.variants._durations import Duration, in_epochs
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class DartsPlus(Variant):

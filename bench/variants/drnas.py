@@ -16,8 +16,8 @@ from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class Drnas(Variant):

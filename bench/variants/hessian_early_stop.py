@@ -8,8 +8,8 @@ from bench.variants import Stop
 from bench.variants._eigenvalue import EigenvalueRule, Rule
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class HessianEarlyStop(EigenvalueRule):

@@ -14,8 +14,8 @@ from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
-    from bench.setup import Setup
-    from bench.state import SearchState
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
 
 
 class OperationShrinking(Variant):
@@ -88,7 +88,7 @@ class OperationShrinking(Variant):
             return
         state.memory[self.name] = strongest(setup, state, self.keep[now - 1])
         if self.restart:
-            from bench.setup import initial_state  # it imports variants
+            from bench.search.setup import initial_state  # it imports variants
 
             seed = seed_of(setup.seed, self.name, now)
             state.adopt(initial_state(replace(setup, seed=seed), state.epoch))

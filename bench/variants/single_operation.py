@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.registry import did_you_mean
+from bench.contracts.registry import did_you_mean
 from bench.spaces import Active, Space
 from bench.variants import Moment, Variant
 

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 import bench.variants
-from bench import registry
+from bench.ablation.yamlfile import loads
 from bench.cli import application
-from bench.search import search
-from bench.setup import build, initial_state
-from bench.yamlfile import loads
+from bench.contracts import registry
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.ablation.file import read_ablation
 from bench.cli import application
-from bench.config import read_ablation
-from bench.execute import execute
-from bench.plan import plan
-from bench.store import read_result
+from bench.runs.run import execute
+from bench.runs.spec import plan
+from bench.runs.store import read_result
 
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 

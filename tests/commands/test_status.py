@@ -8,11 +8,12 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from bench import runlock, store
 from bench.cli import application
 from bench.commands.gc import YOUNG, litter
 from bench.commands.retry import planned
-from bench.status import count, eta, runs
+from bench.runs import lock as runlock
+from bench.runs import store
+from bench.runs.status import count, eta, runs
 from tests.executors.common import FILE, bench, epoch, numbers, same_bits, specs, until
 
 ONLY = ("--only", "darts", "--only", "skip_dropout_0.3")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import registry
+from bench.batches import augment, normalise, plain_batches, training_batch
+from bench.contracts import registry
 from bench.data import DataError, Images
-from bench.data._batches import augment, normalise, plain_batches, training_batch
 
 
 def test_digits_halves_are_disjoint_balanced_and_the_same_every_time():

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from bench import checkpoint, store
-from bench.config import read_ablation
-from bench.plan import RunSpec, plan
+from bench.ablation.file import read_ablation
+from bench.runs import checkpoint, store
+from bench.runs.spec import RunSpec, plan
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "ablations" / "skip_dropout.yaml"

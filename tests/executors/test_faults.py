@@ -16,11 +16,11 @@ from multiprocessing import get_context
 import pandas as pd
 import pytest
 
-from bench import checkpoint, store
-from bench.campaign import Campaign
-from bench.execute import execute
 from bench.executors.inline import Inline
 from bench.executors.processes import Processes
+from bench.runs import checkpoint, store
+from bench.runs.campaign import Campaign
+from bench.runs.run import execute
 from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
 
 pytestmark = pytest.mark.slow  # some minutes: `pytest -m slow`, as .ci/run does

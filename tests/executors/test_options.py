@@ -2,10 +2,10 @@
 
 import pytest
 
+from bench.ablation.yamlfile import ConfigError
 from bench.executors import Job
 from bench.executors._options import make, split
 from bench.executors.processes import Processes
-from bench.yamlfile import ConfigError
 from tests.executors.common import specs
 
 
@@ -94,8 +94,8 @@ def test_small_runs_share_gpus_evenly_and_no_more_than_there_are_slots(tmp_path,
 
 
 def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
-    from bench import store
-    from bench.worker import work
+    from bench.runs import store
+    from bench.runs.worker import work
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
     seen = []
@@ -112,7 +112,7 @@ def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
         n: signal.getsignal(n)
         for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     }
-    monkeypatch.setattr("bench.execute.execute", execute)
+    monkeypatch.setattr("bench.runs.run.execute", execute)
     (run,) = specs()
     store.write_spec(tmp_path, run)
     try:

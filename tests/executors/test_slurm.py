@@ -11,9 +11,9 @@ import warnings
 
 import pytest
 
-from bench import checkpoint, store
-from bench.campaign import Campaign
 from bench.executors.inline import Inline
+from bench.runs import checkpoint, store
+from bench.runs.campaign import Campaign
 from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
 
 pytestmark = pytest.mark.slow  # some minutes: `pytest -m slow`, as .ci/run does

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bench import exports, store
+from bench import exports
 from bench.cli import application
 from bench.report.summary import Summary
+from bench.runs import store
 from tests.report.builders import failed, folder, ok
 
 

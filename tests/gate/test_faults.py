@@ -46,7 +46,7 @@ def test_the_unchanged_tree_is_green(recorded: Path, tmp_path: Path) -> None:
 
 
 def test_alpha_updates_off(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.search.architecture_step", lambda setup, state: None)
+    monkeypatch.setattr("bench.search.loop.architecture_step", lambda setup, state: None)
     code, text = check(recorded)
     assert code == REGRESSION and "first_order: alpha" in failed(text)
 
@@ -66,7 +66,7 @@ def test_implicit_term_detached(recorded: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_halves_swapped(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.setup import Setup
+    from bench.search.setup import Setup
 
     straight, other = Setup.batch, {"train": "valid", "valid": "train"}
     monkeypatch.setattr(Setup, "batch", lambda self, half, step: straight(self, other[half], step))
@@ -143,12 +143,12 @@ def test_twelve_epochs_as_the_default_column(
 
 
 def test_a_search_that_diverges_is_red(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.search import DivergedError
+    from bench.search.loop import DivergedError
 
     def diverge(setup: Any, state: Any) -> None:
         raise DivergedError("training loss is nan")
 
-    monkeypatch.setattr("bench.search.weight_step", diverge)
+    monkeypatch.setattr("bench.search.loop.weight_step", diverge)
     code, text = check(recorded)
     assert code == REGRESSION and "first_order: alpha" in failed(text)
 
@@ -157,7 +157,7 @@ def test_traces_hold_to_a_fortieth_of_the_tolerance_in_double(
     recorded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What rounding alone does, on whatever machine: float32 is compared with float64."""
-    import bench.data._batches as batches
+    import bench.batches as batches
     from bench.gate import searches, traces
 
     single, start = batches.normalise, searches.initial_state

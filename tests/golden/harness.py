@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from bench import registry
-from bench.composition import Composition
+from bench.contracts import registry
+from bench.search.composition import Composition
 from bench.variants import Moment
 
 SEAMS = ("variants", "selection")

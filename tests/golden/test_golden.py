@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import registry
+from bench.contracts import registry
 from tests.golden import harness
 
 MEMBERS = [(seam, name) for seam in harness.SEAMS for name in registry.names(seam)]

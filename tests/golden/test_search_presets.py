@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import read_ablation
-from bench.settings import SEARCHES, Settings
+from bench.ablation.file import read_ablation
+from bench.search.settings import SEARCHES, Settings
 
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 # AutoDL-Projects, configs/nas-benchmark/algos/DARTS.config and exps/algos/DARTS-V1.py.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import registry
+from bench.contracts import registry
 
 from . import checks
 

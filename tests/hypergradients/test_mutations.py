@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients import Hypergradient
 
 from . import checks

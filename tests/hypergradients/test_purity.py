@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients import Hypergradient, InnerStep, Problem
 
 from .problems import flat, images, network

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bench import registry
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients import InnerStep
 from bench.instruments import _hessian as hessian
 from bench.instruments.alpha_hessian import AlphaHessian, validation_loss
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from tests.hypergradients.problems import close, images, network
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
+from bench.contracts import registry
 from bench.instruments.discretisation_gap import relative_entropy
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from tests.ranking.test_evaluate import calibrate
 from tests.spaces.textbook import TextbookSupernet
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.composition import Composition
+from bench.contracts import registry
 from bench.instruments._inside import competing, probe
 from bench.instruments.gradient_share import gradients, nulls, pulls, shares
+from bench.search.composition import Composition
 from bench.variants import Variant
 from tests.spaces.textbook import TextbookSupernet
 

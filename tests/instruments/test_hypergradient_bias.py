@@ -10,7 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench import registry
+from bench.contracts import registry
 from bench.hypergradients import InnerStep
 from bench.hypergradients.first_order import FirstOrder
 from bench.hypergradients.neumann import Neumann
@@ -18,8 +18,8 @@ from bench.hypergradients.reverse import Reverse
 from bench.instruments import _bias as bias
 from bench.instruments._memory import LiveBytes, peak_bytes
 from bench.instruments.hypergradient_bias import projected, skip_direction
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from tests.hypergradients.problems import flat, quadratic
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 
 SHORT = {"batches": 2, "images": 32, "size": 4, "finetune": 1}
 """Small values of whatever of these an instrument has."""

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.composition import Composition, ContradictionError
+from bench.ablation.yamlfile import ConfigError
+from bench.contracts import registry
 from bench.instruments._inside import probe
 from bench.instruments.loss_crossing import crossing
-from bench.search import search
-from bench.setup import build, initial_state
-from bench.yamlfile import ConfigError
-from tests.config.test_config import GOOD, read
+from bench.search.composition import Composition, ContradictionError
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
+from tests.ablation.test_config import GOOD, read
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
+from bench.contracts import registry
 from bench.instruments.operation_strength import agreement
 from tests.spaces.textbook import TextbookSupernet
 

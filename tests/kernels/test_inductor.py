@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.kernels import inductor
 from bench.kernels.inductor import Inductor
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from bench.spaces import Supernet
 
 SHAPE = (4, 3, 6, 6)

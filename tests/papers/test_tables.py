@@ -7,7 +7,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from bench import papers, registry
+from bench import papers
+from bench.contracts import registry
 from bench.papers import Claim, Number, Obtain, PaperTable, parse_claim
 from bench.spaces.nb201 import cells
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.data._batches import plain_batches
+from bench.batches import plain_batches
+from bench.contracts import registry
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Population, Protocol
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 
 
 @pytest.mark.parametrize(

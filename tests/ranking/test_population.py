@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench import registry
+from bench.contracts import registry
 from bench.ranking.correlation import tau_b
 from bench.ranking.population import Population
 

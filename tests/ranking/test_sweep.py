@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import store
+from bench.ablation.file import read_ablation
+from bench.ablation.yamlfile import ConfigError
 from bench.commands.rank import sensitivity
-from bench.config import read_ablation
-from bench.execute import execute
-from bench.plan import plan
 from bench.ranking.protocol import Protocol
 from bench.ranking.sweep import read_protocols, sweep
-from bench.yamlfile import ConfigError
+from bench.runs import store
+from bench.runs.run import execute
+from bench.runs.spec import plan
 
 ROOT = Path(__file__).parents[2]
 SENSITIVITY = ROOT / "ablations" / "protocols" / "sensitivity.yaml"

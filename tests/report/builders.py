@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import store
+from bench.runs import store
 
 SKIPS = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|".format("skip_connect")
 GOOD = "|{0}~0|+|{0}~0|{0}~1|+|skip_connect~0|{0}~1|{0}~2|".format("nor_conv_3x3")

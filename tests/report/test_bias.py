@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from bench import store
 from bench.cli import application
 from bench.instruments import _bias as bias
 from bench.report.bias import Readings, answer, write
+from bench.runs import store
 
 ESTIMATORS = {
     "first_order": {"name": "first_order"},

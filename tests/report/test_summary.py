@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import store
 from bench.ranking.correlation import tau_b
 from bench.report.summary import Summary
+from bench.runs import store
 from tests.report.builders import failed, folder, ok
 
 

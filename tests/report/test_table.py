@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.report.metrics import duration, listed, number, p_text
+from bench.metrics import duration, listed, number, p_text
 from bench.report.summary import Summary
 from bench.report.table import as_csv, as_markdown, as_tex, as_text, short_cell
 from tests.report.builders import SKIPS, failed, folder, ok

@@ -5,8 +5,8 @@ import inspect
 import pytest
 from pydantic_core import PydanticUndefined
 
-from bench import registry
-from bench.settings import fields
+from bench.contracts import registry
+from bench.search.settings import fields
 
 MEMBERS = [(seam, name) for seam in registry.SEAMS for name in registry.names(seam)]
 REQUIRED = {"root": "somewhere", "path": "t.csv", "column": "cifar10_test_200", "epochs": 1}

@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from bench import registry
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 
 
 @pytest.fixture(scope="module")
 def searched():
-    from bench.settings import Settings
+    from bench.search.settings import Settings
 
     settings = Settings.model_validate(
         {

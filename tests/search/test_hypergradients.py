@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench import checkpoint, registry
-from bench.config import read_ablation
+from bench.ablation.file import read_ablation
+from bench.contracts import registry
 from bench.hypergradients._inner import start, trajectory
-from bench.search import Interrupted, architecture_step, search, weight_step
-from bench.setup import build, initial_state
+from bench.runs import checkpoint
+from bench.search.loop import Interrupted, architecture_step, search, weight_step
+from bench.search.setup import build, initial_state
 
 NAMES = registry.names("hypergradients")
 DROPOUT = {"name": "skip_dropout", "rate": 0.5, "schedule": "linear"}

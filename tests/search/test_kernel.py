@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from bench import kernels, registry
-from bench.search import search
-from bench.setup import build, initial_state
+from bench import kernels
+from bench.contracts import registry
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from bench.spaces.nb201 import fused
 
 

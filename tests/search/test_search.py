@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.search import DivergedError, Interrupted, architecture_step, search, weight_step
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.loop import DivergedError, Interrupted, architecture_step, search, weight_step
+from bench.search.setup import build, initial_state
 
 
 def started(settings, variants=(), seed=0):

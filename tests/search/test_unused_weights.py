@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.search import weight_step
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.loop import weight_step
+from bench.search.setup import build, initial_state
 from bench.spaces.nb201 import fused
 from tests.spaces.textbook import TextbookSupernet
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import bench.search as loop
-from bench import registry
-from bench.composition import Composition
-from bench.data._batches import plain_batches
+import bench.search.loop as loop
+from bench.batches import plain_batches
+from bench.contracts import registry
+from bench.search.composition import Composition
+from bench.search.setup import build, initial_state
 from bench.selection._projection import Projected
-from bench.setup import build, initial_state
 from bench.variants import Moment
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 from bench.spaces.darts import genotypes
 from bench.spaces.darts.tables import PUBLISHED, S1
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.spaces.darts.outgoing import pool, reproducible_max_pool
 from tests.spaces.darts_textbook import TextbookSupernet
 

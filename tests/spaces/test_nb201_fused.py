@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.instruments._memory import peak_bytes
 from bench.spaces.nb201 import fused
 from bench.spaces.nb201.supernet import MixedCell

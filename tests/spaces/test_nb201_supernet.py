@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
+from bench.contracts import registry
 from bench.spaces.nb201 import cells
 from tests.spaces.textbook import TextbookSupernet
 

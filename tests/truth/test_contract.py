@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import registry
+from bench.contracts import registry
 from bench.truth import Truth, TruthSource
 from bench.truth._summary import summary
 from tests.truth.builders import install_surrogate, surrogate_folder

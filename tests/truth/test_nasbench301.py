@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench import registry
-from bench.settings import Settings
+from bench.contracts import registry
+from bench.search.settings import Settings
 from bench.spaces.darts.tables import PUBLISHED
 from bench.truth import TruthError
 from tests.truth.builders import install_surrogate, surrogate_folder
@@ -63,9 +63,9 @@ def test_members_predictions_are_the_uncertainty(folder, package):
 
 
 def test_a_search_is_ranked_by_it(folder, package):
-    from bench.execute import worth
     from bench.ranking.measure import measure
-    from bench.setup import build, initial_state
+    from bench.runs.run import worth
+    from bench.search.setup import build, initial_state
 
     base = {
         "space": {"name": "darts", "channels": 2, "layers": 3},

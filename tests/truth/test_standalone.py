@@ -12,16 +12,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bench import evaluation, registry
 from bench.cli import application
 from bench.commands.evaluate import read
-from bench.evaluation import epoch_of
-from bench.execute import worth
-from bench.plan import RunSpec, work
+from bench.contracts import registry
 from bench.ranking.measure import measure
-from bench.search import Interrupted
-from bench.settings import Settings
-from bench.setup import Setup, build, initial_state
+from bench.runs.run import worth
+from bench.runs.spec import RunSpec, work
+from bench.search.loop import Interrupted
+from bench.search.settings import Settings
+from bench.search.setup import Setup, build, initial_state
+from bench.training import train as evaluation
+from bench.training.train import epoch_of
 from bench.truth import TruthError
 from bench.truth.standalone import Trained
 

@@ -16,13 +16,14 @@ import torch
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
-from bench import evaluation, tabulate
+from bench.ablation.yamlfile import ConfigError
+from bench.batches import training_batch
 from bench.cli import application
-from bench.data._batches import training_batch
 from bench.spaces.nb201 import cells
+from bench.training import tabulate
+from bench.training import train as evaluation
 from bench.truth import TruthError
 from bench.truth.table import Table
-from bench.yamlfile import ConfigError
 
 RECIPE = """
 space: {name: nb201, channels: 2, cells: 1, affine: true, running_statistics: true}

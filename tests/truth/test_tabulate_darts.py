@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench import registry, tabulate
 from bench.cli import application
-from bench.execute import worth
-from bench.settings import Settings
-from bench.setup import build
+from bench.contracts import registry
+from bench.runs.run import worth
+from bench.search.settings import Settings
+from bench.search.setup import build
 from bench.spaces.darts.tables import PUBLISHED
+from bench.training import tabulate
 from bench.truth import TruthError
 from bench.truth._summary import checks, summary, truths
 from bench.truth.table import Table
@@ -108,7 +109,7 @@ def test_found_cells_are_looked_up_and_others_stay_missing(tables: dict[str, Pat
 def test_a_search_is_ranked_on_the_cells_that_were_tabulated(tables: dict[str, Path]) -> None:
     """The same space and seed draw the same cells, whatever the sizes of the networks."""
     from bench.ranking.measure import measure
-    from bench.setup import initial_state
+    from bench.search.setup import initial_state
 
     space = {"name": "darts", "preset": "s2", "channels": 4, "layers": 3}
     ranking = {"population": {"size": 3}, "images": 16, "batch": 16, "resamples": 10}

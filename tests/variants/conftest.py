@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import registry
-from bench.composition import Composition
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.composition import Composition
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 from bench.variants import Moment
 
 

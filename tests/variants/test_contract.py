@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from bench import registry
-from bench.composition import Composition
-from bench.search import search
-from bench.setup import build, initial_state
+from bench.contracts import registry
+from bench.search.composition import Composition
+from bench.search.loop import search
+from bench.search.setup import build, initial_state
 from bench.variants import Moment
 
 NAMES = registry.names("variants")

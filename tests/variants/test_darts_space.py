@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import estimation, registry
-from bench.composition import Composition, ContradictionError
+from bench.contracts import registry
 from bench.hypergradients import Trained
 from bench.instruments.hypergradient_bias import skip_direction
-from bench.search import search
-from bench.settings import Settings
-from bench.setup import build, initial_state
+from bench.search import hypergradient as estimation
+from bench.search.composition import Composition, ContradictionError
+from bench.search.loop import search
+from bench.search.settings import Settings
+from bench.search.setup import build, initial_state
 
 NAMES = registry.names("variants")
 SHORT = {"T": 1, "K": 1, "k": 1, "pairs": 1}

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bench import registry
+from bench.contracts import registry
 from bench.variants import Moment
 
 

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from bench import registry
-from bench.execute import rewind
+from bench.contracts import registry
 from bench.instruments.alpha_hessian import AlphaHessian
-from bench.search import search
+from bench.runs.run import rewind
+from bench.search.loop import search
 from bench.variants._eigenvalue import READING, RULES
 
 FLAT = [1.0] * 50

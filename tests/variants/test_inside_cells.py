@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from bench import registry
-from bench.composition import Composition
+from bench.contracts import registry
+from bench.search.composition import Composition
 from bench.spaces.nb201.supernet import MixedCell, shuffle
 
 SPACE = registry.parse("spaces", {"name": "nb201", "channels": 8, "cells": 1})

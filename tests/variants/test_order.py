@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bench import registry
-from bench.composition import Composition, ContradictionError
+from bench.contracts import registry
+from bench.search.composition import Composition, ContradictionError
 from bench.variants import Variant
 
 SPACE = registry.parse("spaces", {"name": "nb201", "channels": 4, "cells": 1})
@@ -61,7 +61,7 @@ def test_transforms_are_chained_in_the_order_of_the_file(at):
 def test_the_file_order_reaches_the_composition(tmp_path):
     from pathlib import Path
 
-    from bench.config import read_ablation
+    from bench.ablation.file import read_ablation
 
     text = (
         "question: q\ncontrast: {metric: skip_count, of: a, against: b}\nvariants:\n"

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import estimation, registry
-from bench.composition import ContradictionError
+from bench.contracts import registry
 from bench.hypergradients import Trained
-from bench.search import search
+from bench.search import hypergradient as estimation
+from bench.search.composition import ContradictionError
+from bench.search.loop import search
 
 NAMES = registry.names("variants")
 SHORT = {"T": 1, "K": 1, "k": 1, "pairs": 1}

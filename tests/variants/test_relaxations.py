@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from bench import registry
-from bench.composition import Composition
+from bench.contracts import registry
+from bench.search.composition import Composition
 
 SPACE = registry.parse("spaces", "nb201")
 GENERATOR = torch.Generator().manual_seed(3)

@@ -5,9 +5,9 @@ import io
 import pytest
 import torch
 
-from bench import registry
-from bench.search import search
-from bench.setup import initial_state
+from bench.contracts import registry
+from bench.search.loop import search
+from bench.search.setup import initial_state
 from bench.variants._durations import in_epochs, stage, within_stage
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import registry
-from bench.search import architecture_step, weight_step
+from bench.contracts import registry
+from bench.search.loop import architecture_step, weight_step
 
 WEIGHTS = torch.tensor([[0.1, 0.2, 0.3, 0.4, 0.0], [0.2, 0.2, 0.2, 0.2, 0.2]])
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from bench.registry import did_you_mean
+from bench.contracts.registry import did_you_mean
 from bench.spaces import Active, Architecture, Size, Space, Standalone, Supernet
 from bench.spaces.darts import genotypes, tables
 from bench.spaces.darts.genotypes import ABSENT, KEPT, NOISE, OPERATIONS, WEIGHT_FREE

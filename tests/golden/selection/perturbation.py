@@ -25,9 +25,9 @@ def play(rule, space, worth=None, importance=None):
     kind.importance = judge
     kind._tune = lambda self, stage, tuned: told.append("tune")
     try:
-        from bench import registry
-        from bench.settings import Settings
-        from bench.setup import build, initial_state
+        from bench.contracts import registry
+        from bench.search.settings import Settings
+        from bench.search.setup import build, initial_state
 
         settings = Settings.model_validate(
             {

@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.composition import Composition
+from bench.search.composition import Composition
 from tests.golden.harness import DARTS, NB201, at
 
 SOURCE = (

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from bench.composition import Composition
+from bench.search.composition import Composition
 from tests.golden.harness import DARTS, at
 
 SOURCE = (

@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.settings import WeightOptimizer
+from bench.search.settings import WeightOptimizer
 from tests.golden.harness import NB201, at
 
 SOURCE = (

@@ -1,0 +1,1 @@
+"""What is asked: the ablation file, its settings in layers, safe YAML, criteria."""

@@ -1,0 +1,1 @@
+"""What a member of each seam implements, and how members are found."""

@@ -1,0 +1,1 @@
+"""Runs on disk, one and many: identity, executing, storing, watching."""

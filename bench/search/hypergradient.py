@@ -1,0 +1,77 @@
+"""Between the loop and a hypergradient: the batches that it sees, and estimators trained along."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.hypergradients import Estimate, Tensors, Trained
+
+if TYPE_CHECKING:
+    from bench.batches import Batch
+    from bench.search.setup import Setup
+    from bench.search.state import SearchState
+    from bench.variants import Moment
+
+
+def estimate(setup: Setup, state: SearchState) -> Estimate:
+    """Estimate the architecture gradient on this step's validation batch."""
+    valid, problem = setup.batch("valid", state.step), setup.problem(state)
+    if trained := _trained(setup):
+        return trained.estimate_with(problem, state.hypergradient, valid)
+    # The batches that the weights will see next: in the weights-first order this one is behind.
+    first = state.step + (setup.settings.search.order == "weights_first")
+    train = [setup.batch("train", first + i) for i in range(setup.hypergradient.horizon)]
+    return setup.hypergradient.estimate(problem, train, valid)
+
+
+def initial(setup: Setup, state: SearchState) -> Tensors:
+    """Return what an estimator that is trained along knows at the start; nothing for all others."""
+    trained = _trained(setup)
+    return {} if trained is None else trained.initial_state(setup.problem(state))
+
+
+def train_along(
+    setup: Setup, state: SearchState, moment: Moment, batch: Batch, perturbation: Tensor
+) -> None:
+    """Let the estimator learn from the batch, and take the weights' gradients from it.
+
+    Parameters
+    ----------
+    perturbation
+        What variants added to the mixture weights of this weight step [E, O].
+    """
+    trained = _trained(setup)
+    if trained is None or moment.part > 0:
+        return  # the problem's training loss is that of all passes together
+    problem = setup.problem(state, perturbation)
+    gradient, state.hypergradient = trained.train_step(
+        problem, state.hypergradient, batch, state.step
+    )
+    for name, weight in state.supernet.named_parameters():
+        weight.grad = gradient.get(name)  # None where no loss reaches it: SGD leaves it alone
+
+
+@contextlib.contextmanager
+def carrying_weights(setup: Setup, state: SearchState) -> Iterator[None]:
+    """Move the weights along their learned response to how the block moves the architecture."""
+    trained = _trained(setup)
+    before = {n: a.detach().clone() for n, a in state.architecture.items()} if trained else {}
+    yield
+    if trained is None:
+        return
+    with torch.no_grad():
+        moved = {name: a - before[name] for name, a in state.architecture.items()}
+        weights: Tensors = dict(state.supernet.named_parameters())
+        for name, value in trained.absorb(weights, state.hypergradient, moved).items():
+            weights[name].copy_(value)
+
+
+def _trained(setup: Setup) -> Trained | None:
+    """Return the estimator if the loop trains it."""
+    found = setup.hypergradient
+    return found if isinstance(found, Trained) and found.trains else None

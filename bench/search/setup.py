@@ -1,0 +1,253 @@
+"""What one search is made of: the fixed parts, built once from settings, variants and a seed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from bench.batches import Batch, steps_per_epoch, training_batch
+from bench.data import Halves, Images
+from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
+from bench.search import hypergradient as estimation
+from bench.search.composition import Composition
+from bench.search.settings import Settings
+from bench.search.state import SearchState
+from bench.spaces import Active, Space
+from bench.streams import generator
+from bench.truth import Truth
+from bench.variants import Moment, Phase, Variant
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The fixed parts of one search; nothing here changes while it runs."""
+
+    settings: Settings
+    space: Space
+    composition: Composition
+    hypergradient: Hypergradient
+    data: Halves
+    truth: Truth | None
+    device: torch.device
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Bilevel steps per epoch: full batches of the training half."""
+        return steps_per_epoch(self.data.train, self.settings.search.batch)
+
+    def moment(self, state: SearchState, phase: Phase, step: int | None = None) -> Moment:
+        """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
+        epochs, epoch = self.settings.search.epochs, state.epoch
+        if step is not None:  # what lies beyond the end is as the last epoch
+            epoch = min(step // self.steps_per_epoch, epochs - 1)
+        return Moment(
+            self.seed, epoch, state.step if step is None else step, epochs,
+            self.steps_per_epoch, phase, self.device, state.memory,
+        )  # fmt: skip
+
+    def batch(self, half: str, step: int) -> Batch:
+        """Return the batch of an update at a step: ``train`` is the weights', ``valid`` lambda's.
+
+        Each is of its own half unless a variant says otherwise (`Variant.halves`).
+        """
+        half = self.composition.halves.get(half, half)
+        return training_batch(self.images[half], self.settings.search.batch, step, self.seed, half)
+
+    @functools.cached_property
+    def images(self) -> dict[str, Images]:
+        """The images by half: ``train``, ``valid`` and, only where asked for, their ``union``."""
+        halves = {"train": self.data.train, "valid": self.data.valid}
+        wanted = set(self.composition.halves.values())
+        return halves | ({"union": self.data.union()} if "union" in wanted else {})
+
+    @torch.no_grad()
+    def mixture(self, state: SearchState) -> Tensor:
+        """Return the present mixture weights [E, O] as a measurement sees them."""
+        return self.composition.mixture(state.architecture, self.moment(state, "evaluate"))
+
+    @torch.no_grad()
+    def strength(self, state: SearchState) -> Tensor:
+        """Return what a cell is read off by [E, O]: the mixture, whole edges weighed."""
+        return self.composition.strength(state.architecture, self.moment(state, "evaluate"))
+
+    def running_statistics(self, state: SearchState) -> bool:
+        """Say whether forward passes would change buffers of the supernet."""
+        return next(iter(state.supernet.buffers()), None) is not None
+
+    def logits(
+        self,
+        state: SearchState,
+        moment: Moment,
+        batch: Batch,
+        mixture: Tensor,
+        active: Active | None = None,
+        *,
+        weights: Tensors | None = None,
+        architecture: Tensors | None = None,
+        pure: bool = False,
+    ) -> Tensor:
+        """Run the supernet with the variants' hooks; logits [B, classes] in float32 or wider.
+
+        Parameters
+        ----------
+        active
+            Operations to run; None: what the variants say.
+        weights, architecture
+            Stand-ins for the state's own.
+        pure
+            Leave running statistics untouched.
+        """
+        architecture = architecture or state.architecture
+        active = self.composition.active(architecture, moment) if active is None else active
+        hooks = self.composition.hooks(architecture, moment)
+        arguments: tuple[Any, ...] = (batch.images, mixture, active, hooks)
+        low = self.settings.search.precision == "bfloat16"
+        inductor = state.supernet.inductor
+        logits: Tensor
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            if inductor is not None and inductor.applies(*arguments):
+                named = dict(state.supernet.named_parameters()) | (weights or {})
+                logits = inductor(batch.images, mixture, named)
+            elif weights is None and not pure:
+                logits = state.supernet(*arguments)
+            else:
+                buffers = {name: b.clone() for name, b in state.supernet.named_buffers()}
+                logits = functional_call(state.supernet, {**(weights or {}), **buffers}, arguments)
+        return logits.float() if low else logits
+
+    def problem(self, state: SearchState, perturbation: Tensor | None = None) -> Problem:
+        """Return the bilevel problem at this step; its losses are pure functions.
+
+        A batch of another step is seen as that step will see it: a look-ahead draws the masks that
+        the search will draw. The learning rate is the present one throughout.
+
+        Parameters
+        ----------
+        perturbation
+            Added to the mixture weights [E, O] of the training loss.
+        """
+
+        def loss(
+            phase: Phase, weights: Tensors, architecture: Tensors, batch: Batch, part: int = 0
+        ) -> Tensor:
+            moment = replace(self.moment(state, phase, batch.step), part=part)
+            mixture = self.composition.mixture(architecture, moment)
+            if perturbation is not None and phase == "weights":
+                mixture = mixture + perturbation
+            logits = self.logits(
+                state, moment, batch, mixture, weights=weights, architecture=architecture, pure=True
+            )
+            return F.cross_entropy(logits, batch.labels)
+
+        def train_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+            return torch.stack(
+                [
+                    loss("weights", weights, architecture, batch, part)
+                    for part in range(self.composition.passes)
+                ]
+            ).sum()
+
+        def valid_loss(weights: Tensors, architecture: Tensors, batch: Batch) -> Tensor:
+            value = loss("architecture", weights, architecture, batch)
+            moment = self.moment(state, "architecture", batch.step)
+            term = self.composition.architecture_loss(architecture, moment)
+            return value if term is None else value + term
+
+        group, own = state.weight_optimizer.param_groups[0], self.settings.search.weights
+        named = dict(state.supernet.named_parameters())
+        momentum = {
+            name: buffer
+            for name, parameter in named.items()
+            if (buffer := state.weight_optimizer.state[parameter].get("momentum_buffer"))
+            is not None
+        }
+        inner = InnerStep(
+            group["lr"], group["momentum"], group["nesterov"], group["weight_decay"], own.clip
+        )
+        return Problem(
+            dict(named), state.architecture, train_loss, valid_loss, inner, momentum
+        )  # fmt: skip
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """Return the wanted device; ``auto`` takes CUDA, then MPS, then the CPU."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
+    """Load data and truth and put the parts together."""
+    device = resolve_device(settings.device)
+    return Setup(
+        settings=settings,
+        space=settings.space,
+        composition=Composition(variants, settings.space),
+        hypergradient=settings.hypergradient,
+        data=settings.data.halves().to(device),
+        truth=settings.load_truth(),
+        device=device,
+        seed=seed,
+    )
+
+
+def restored(setup: Setup, saved: dict[str, Any]) -> SearchState:
+    """Return the state that `SearchState.to_dict` gave."""
+    state = initial_state(setup, saved["epoch"])
+    state.load_dict(saved)
+    return state
+
+
+def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
+    """Return the state before the first step; it depends on the seed alone.
+
+    Parameters
+    ----------
+    epoch
+        After how many epochs: a supernet may grow along the search.
+    """
+    images, search = setup.data.train, setup.settings.search
+    supernet = (
+        setup.composition.grown(epoch, search.epochs)
+        .supernet(images.channels, images.classes, setup.seed, **setup.composition.options)
+        .to(setup.device)
+    )
+    supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
+    if setup.settings.kernel == "inductor":
+        from bench.kernels import inductor
+
+        step = (search.batch, *images.pixels.shape[1:])
+        supernet.inductor = inductor.prepare(supernet, step, setup.space.candidates())
+    shape = (len(setup.space.edges), len(setup.space.operations))
+    alpha = torch.randn(shape, generator=generator("cpu", setup.seed, "alpha"))
+    initial: dict[str, Any] = {"alpha": search.architecture.initial * alpha}
+    architecture = {
+        name: value.clone().to(setup.device).requires_grad_()
+        for name, value in (initial | setup.composition.parameters(setup.seed)).items()
+    }
+    weights, optimizer = search.weights, search.architecture
+    decay = setup.composition.architecture_decay
+    state = SearchState(
+        supernet,
+        architecture,
+        torch.optim.SGD(
+            supernet.parameters(), lr=weights.lr, momentum=weights.momentum,
+            nesterov=weights.nesterov and weights.momentum > 0, weight_decay=weights.weight_decay,
+        ),
+        torch.optim.Adam(
+            list(architecture.values()), lr=optimizer.lr, betas=optimizer.betas,
+            weight_decay=optimizer.weight_decay if decay is None else decay,
+        ),
+    )  # fmt: skip
+    state.hypergradient = estimation.initial(setup, state)
+    return state
