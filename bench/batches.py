@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data import Images
+from bench.contracts.data import Images
 from bench.streams import generator
 
 

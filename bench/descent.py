@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench.spaces import Supernet
+from bench.contracts.space import Supernet
 
 Unused = Literal["decay", "leave"]
 

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
-from bench.data import Halves, Images
+from bench.contracts.data import Halves, Images
 from bench.runs import store
 from bench.search.loop import architecture_step, weight_step
 from bench.search.settings import Settings

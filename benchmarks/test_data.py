@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import v2
 
 from bench.batches import training_batch
-from bench.data import Images
+from bench.contracts.data import Images
 from benchmarks.ratios import alternate
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.data import Halves, Images
+from bench.contracts.data import Halves, Images
 from bench.executors.processes import Processes
 from bench.search.loop import architecture_step, weight_step
 from bench.search.settings import Settings

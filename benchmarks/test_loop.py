@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from bench.data import Halves, Images
+from bench.contracts.data import Halves, Images
 from bench.runs import checkpoint
 from bench.search.loop import search
 from bench.search.settings import Settings

@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from bench.contracts import registry
-from bench.hypergradients import InnerStep, Problem
+from bench.contracts.hypergradient import InnerStep, Problem
 from benchmarks.ratios import alternate, keep
 from tests.spaces.textbook import TextbookSupernet
 

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.ablation.criteria import Criterion, Explanation
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
 from bench.contracts import registry
+from bench.contracts.variant import Variant
 from bench.metrics import METRICS
 from bench.search.composition import Composition
 from bench.search.settings import Settings
-from bench.variants import Variant
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 MAX_SEEDS = 1000

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.blackbox import Architecture, BlackBox, Proposals, random_architecture
+from bench.contracts.blackbox import Architecture, BlackBox, Proposals, random_architecture
 from bench.statistics import Floats
 
 Seen = list[tuple[float, Architecture]]

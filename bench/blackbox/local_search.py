@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.blackbox import Architecture, BlackBox, Proposals, random_architecture
+from bench.contracts.blackbox import Architecture, BlackBox, Proposals, random_architecture
 
 
 class LocalSearch(BlackBox):

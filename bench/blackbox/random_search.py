@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.blackbox import BlackBox, Proposals, random_architecture
+from bench.contracts.blackbox import BlackBox, Proposals, random_architecture
 
 
 class RandomSearch(BlackBox):

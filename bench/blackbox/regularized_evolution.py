@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.blackbox import Architecture, BlackBox, Proposals, random_architecture
+from bench.contracts.blackbox import Architecture, BlackBox, Proposals, random_architecture
 
 
 class RegularizedEvolution(BlackBox):

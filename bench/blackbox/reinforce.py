@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.blackbox import BlackBox, Proposals
+from bench.contracts.blackbox import BlackBox, Proposals
 
 
 class Reinforce(BlackBox):

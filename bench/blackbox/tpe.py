@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.blackbox import BlackBox, MissingLibraryError, Proposals
+from bench.contracts.blackbox import BlackBox, MissingLibraryError, Proposals
 
 
 class Tpe(BlackBox):

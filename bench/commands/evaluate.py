@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.spaces import Space
+    from bench.contracts.space import Space
     from bench.training.train import Evaluation
 
 

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.contracts.truth import TruthSource
     from bench.ranking.protocol import Protocol
-    from bench.truth import TruthSource
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from bench.data import DataError, DataSource, Images
+from bench.contracts.data import DataError, DataSource, Images
 
 
 class TorchvisionSource(DataSource):

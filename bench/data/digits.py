@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
-from bench.data import DataError, DataSource, Images
+from bench.contracts.data import DataError, DataSource, Images
 from bench.streams import generator
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from bench.data import DataError, DataSource, Images, _cache
+from bench.contracts.data import DataError, DataSource, Images
+from bench.data import _cache
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bench.ablation.yamlfile import ConfigError, loads
 from bench.contracts import registry
-from bench.executors import Executor
+from bench.contracts.executor import Executor
 
 
 def split(sets: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -20,7 +20,7 @@ class Batch:
 
     def __call__(self) -> None:
         """Run what has no result yet; queue the job again when warned of its end."""
-        from bench.executors import Job
+        from bench.contracts.executor import Job
         from bench.executors.processes import Processes, serve
         from bench.runs import store
 

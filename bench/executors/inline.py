@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from bench.executors import Executor, Job
+from bench.contracts.executor import Executor, Job
 
 
 class Inline(Executor):

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from bench.executors import Executor, Job
+from bench.contracts.executor import Executor, Job
 from bench.runs import store
 from bench.runs.worker import EXIT, work
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from bench.executors import Executor, Job
+from bench.contracts.executor import Executor, Job
 from bench.executors._slurm_job import Batch
 from bench.runs import store
 

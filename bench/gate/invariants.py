@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth
 from bench.gate.searches import JUDGED, arithmetic, prepare
 from bench.gate.traces import BATCH_NORMS, Finding, protocol, trace
 from bench.ranking.evaluate import evaluate
 from bench.search.setup import Setup
-from bench.spaces import Space
-from bench.truth import Truth
 
 EPOCHS = 200
 

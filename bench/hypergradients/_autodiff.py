@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Problem, Tensors
+from bench.contracts.hypergradient import Problem, Tensors
 
 
 def gradients(output: Tensor, *inputs: Tensors) -> list[Tensors]:

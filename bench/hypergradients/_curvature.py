@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.hypergradients import Problem, Tensors
+from bench.contracts.hypergradient import Problem, Tensors
 from bench.hypergradients._autodiff import leaves, vjp
 from bench.hypergradients._inner import step_gradient
 

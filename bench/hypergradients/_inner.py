@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.hypergradients import InnerStep, Problem, Tensors
+from bench.contracts.hypergradient import InnerStep, Problem, Tensors
 from bench.hypergradients._autodiff import leaves
 
 State = tuple[Tensors, Tensors]

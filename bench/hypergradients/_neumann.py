@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from bench.hypergradients import Tensors
+from bench.contracts.hypergradient import Tensors
 from bench.hypergradients._autodiff import add, dot, norm, zeros
 from bench.hypergradients._curvature import Curvature
 

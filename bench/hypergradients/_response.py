@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Tensors
+from bench.contracts.hypergradient import Tensors
 from bench.streams import generator
 
 

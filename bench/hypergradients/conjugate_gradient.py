@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
+from bench.contracts.hypergradient import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import add, dot, finite, multiply, norm, validation, zeros
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import Estimate, Hypergradient, Problem
+from bench.contracts.hypergradient import Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import (
     add,
     finite,

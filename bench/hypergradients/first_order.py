@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from bench.hypergradients import Estimate, Hypergradient, Problem
+from bench.contracts.hypergradient import Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import gradients
 
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
+from bench.contracts.hypergradient import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import finite, leaves, validation, vjp
 from bench.hypergradients._inner import State, check_batches, start, update, update_tangent
 

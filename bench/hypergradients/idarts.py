@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.hypergradients import HVP, Estimate, Hypergradient, Problem
+from bench.contracts.hypergradient import HVP, Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import multiply, validation
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches, start, trajectory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from bench.hypergradients import HVP, Estimate, Hypergradient, Problem
+from bench.contracts.hypergradient import HVP, Estimate, Hypergradient, Problem
 from bench.hypergradients._autodiff import finite, multiply, validation
 from bench.hypergradients._curvature import Curvature
 from bench.hypergradients._inner import check_batches, darts_step

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from bench.hypergradients import HVP, Estimate, Hypergradient, Problem, Tensors
+from bench.contracts.hypergradient import HVP, Estimate, Hypergradient, Problem, Tensors
 from bench.hypergradients._autodiff import add, finite, leaves, norm, validation, vjp, zeros
 from bench.hypergradients._inner import (
     State,

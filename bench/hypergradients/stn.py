@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.hypergradients import Estimate, Problem, Tensors, Trained
+from bench.contracts.hypergradient import Estimate, Problem, Tensors, Trained
 from bench.hypergradients import _response as response
 from bench.hypergradients._autodiff import add, finite, leaves, validation
 from bench.hypergradients._inner import check_batches, step_gradient

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.hypergradients import Hypergradient, Problem, Tensors
+from bench.contracts.hypergradient import Hypergradient, Problem, Tensors
 from bench.instruments._memory import peak_bytes
 
 Floats = NDArray[np.float64]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from bench.batches import Batch, normalise
+from bench.contracts.variant import Moment
 from bench.search.composition import BoundHooks, Composition
 from bench.streams import generator
-from bench.variants import Moment
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import Batch, normalise
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, matrix
 from bench.streams import generator
 

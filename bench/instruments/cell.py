@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

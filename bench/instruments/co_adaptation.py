@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._collinearity import QUANTITIES, Collinearity, Moments, collinearity
 from bench.instruments._inside import competing, probe, watched
 from bench.streams import generator

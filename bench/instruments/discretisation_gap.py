@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 
 from bench.batches import plain_batches
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
+from bench.contracts.space import Architecture
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
-from bench.spaces import Architecture
 
 if TYPE_CHECKING:
     from bench.search.settings import Settings

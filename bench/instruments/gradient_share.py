@@ -12,15 +12,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import competing, probe, watched
 
 if TYPE_CHECKING:
     from bench.batches import Batch
+    from bench.contracts.space import Space
     from bench.search.settings import Settings
     from bench.search.setup import Setup
     from bench.search.state import SearchState
-    from bench.spaces import Space
 
 Floats = NDArray[np.float64]
 PREFIX = "gradient_by_"

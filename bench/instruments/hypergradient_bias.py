@@ -9,12 +9,12 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from bench.hypergradients import Hypergradient, Tensors
+from bench.contracts.hypergradient import Hypergradient, Tensors
+from bench.contracts.instrument import Instrument, Reading
+from bench.contracts.space import Active, Space
 from bench.hypergradients.reverse import Reverse
-from bench.instruments import Instrument, Reading
 from bench.instruments import _bias as bias
 from bench.search.settings import HypergradientField
-from bench.spaces import Active, Space
 from bench.streams import seed_of
 
 if TYPE_CHECKING:

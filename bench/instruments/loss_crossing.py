@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import probe
 
 if TYPE_CHECKING:

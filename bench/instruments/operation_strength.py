@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import plain_batches
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import competing
 from bench.ranking.correlation import tau_b
 from bench.streams import generator

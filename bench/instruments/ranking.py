@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 

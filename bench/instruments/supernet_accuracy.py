@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from bench.batches import plain_batches
-from bench.instruments import Instrument, Reading
+from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
     from bench.search.settings import Settings

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from bench.contracts.space import Active, CellHooks, Supernet
 from bench.kernels.reverse import batched, keeps_graph, transformed
-from bench.spaces import Active, CellHooks, Supernet
 
 OPTIONS: dict[str, Any] = {"triton.cudagraphs": True, "deterministic": True}
 """``mode="reduce-overhead"``, and no choice between kernels by a stopwatch: that would change sums."""

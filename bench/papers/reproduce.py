@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.blackbox import PAPER_BUDGET, BlackBox, MissingLibraryError
 from bench.contracts import registry
+from bench.contracts.blackbox import PAPER_BUDGET, BlackBox, MissingLibraryError
+from bench.contracts.truth import TruthError
 from bench.papers import Claim, Number, PaperTable, Row
 from bench.spaces.nb201 import cells
 from bench.statistics import Floats, Interval, iqm, stratified_bootstrap
-from bench.truth import TruthError
 
 SIGNAL = "cifar10_valid_12"
 """The only thing that a black-box search sees."""

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import Batch, plain_batches
+from bench.contracts.space import Architecture
 from bench.ranking.protocol import Protocol
-from bench.spaces import Architecture
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

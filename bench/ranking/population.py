@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.spaces import Architecture, Space
+from bench.contracts.space import Architecture, Space
 from bench.streams import generator
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from bench.executors import Executor, Job
+from bench.contracts.executor import Executor, Job
 from bench.runs import lock as runlock
 from bench.runs import store
 from bench.runs.spec import RunSpec

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 import bench
+from bench.contracts.space import Architecture
 from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
 from bench.runs.spec import RunSpec, work
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state, restored
 from bench.search.state import SearchState
-from bench.spaces import Architecture
 
 
 def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lambda: False) -> str:

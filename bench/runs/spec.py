@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from bench.ablation.file import LABEL, Ablation
 from bench.contracts import registry
+from bench.contracts.variant import Variant, overrides
 from bench.search.settings import Settings
-from bench.variants import Variant, overrides
 
 SCHEMA = 2
 """Of the code's results: raised when the same settings would give other numbers than before."""

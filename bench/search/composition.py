@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bench.spaces import Active, Space
-from bench.variants import Half, Moment, Site, Stop, Variant, overrides
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Half, Moment, Site, Stop, Variant, overrides
 from bench.variants._durations import bounds, stage
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Estimate, Tensors, Trained
+from bench.contracts.hypergradient import Estimate, Tensors, Trained
 
 if TYPE_CHECKING:
     from bench.batches import Batch
+    from bench.contracts.variant import Moment
     from bench.search.setup import Setup
     from bench.search.state import SearchState
-    from bench.variants import Moment
 
 
 def estimate(setup: Setup, state: SearchState) -> Estimate:

@@ -13,11 +13,11 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
+from bench.contracts.variant import Moment
 from bench.descent import step_weights
 from bench.search import hypergradient as estimation
 from bench.search.setup import Setup
 from bench.search.state import SearchState
-from bench.variants import Moment
 
 
 class DivergedError(ArithmeticError):

@@ -15,13 +15,13 @@ from pydantic import (
 )
 
 from bench.contracts import registry
-from bench.data import DataSource
-from bench.hypergradients import Hypergradient
-from bench.instruments import Instrument
+from bench.contracts.data import DataSource
+from bench.contracts.hypergradient import Hypergradient
+from bench.contracts.instrument import Instrument
+from bench.contracts.selection import Selection
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthSource
 from bench.ranking.protocol import Protocol
-from bench.selection import Selection
-from bench.spaces import Space
-from bench.truth import Truth, TruthSource
 
 
 def _reading(seam: str) -> BeforeValidator:

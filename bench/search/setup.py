@@ -13,16 +13,16 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from bench.batches import Batch, steps_per_epoch, training_batch
-from bench.data import Halves, Images
-from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.data import Halves, Images
+from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.space import Active, Space
+from bench.contracts.truth import Truth
+from bench.contracts.variant import Moment, Phase, Variant
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 from bench.search.state import SearchState
-from bench.spaces import Active, Space
 from bench.streams import generator
-from bench.truth import Truth
-from bench.variants import Moment, Phase, Variant
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.spaces import Supernet
+from bench.contracts.space import Supernet
 
 
 @dataclass

@@ -13,10 +13,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.selection import Selection
-from bench.spaces import Active, Architecture, Space
+from bench.contracts.selection import Selection
+from bench.contracts.space import Active, Architecture, Space
+from bench.contracts.variant import Moment, Variant
 from bench.streams import generator
-from bench.variants import Moment, Variant
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

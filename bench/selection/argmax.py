@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from bench.selection import Selection
-from bench.spaces import Architecture
+from bench.contracts.selection import Selection
+from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench.selection import Selection
-from bench.spaces import Architecture
+from bench.contracts.selection import Selection
+from bench.contracts.space import Architecture
 from bench.streams import generator
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.selection import Selection
-from bench.spaces import Architecture
+from bench.contracts.selection import Selection
+from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

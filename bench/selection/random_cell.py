@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.selection import Selection
-from bench.spaces import Architecture
+from bench.contracts.selection import Selection
+from bench.contracts.space import Architecture
 from bench.streams import generator
 
 if TYPE_CHECKING:

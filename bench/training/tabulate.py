@@ -28,12 +28,13 @@ from bench import __version__
 from bench.ablation.file import Layer, assignment, first_error, named
 from bench.ablation.yamlfile import ConfigError, dotted, load
 from bench.batches import plain_batches
-from bench.data import DataError, Images
+from bench.contracts.data import DataError, Images
+from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
 from bench.search.settings import DataField, SpaceField, TruthField
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import TruthError, _long
+from bench.truth import _long
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]

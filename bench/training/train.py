@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from bench.batches import plain_batches, steps_per_epoch, training_batch
 from bench.contracts import registry
-from bench.data import DataSource, Images
+from bench.contracts.data import DataSource, Images
+from bench.contracts.space import Architecture, Space, Standalone
 from bench.runs import checkpoint
-from bench.spaces import Architecture, Space, Standalone
 from bench.streams import generator
 
 CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"

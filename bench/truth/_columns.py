@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bench.contracts import registry
 from bench.contracts.registry import did_you_mean
-from bench.spaces import Space
-from bench.truth import NB201, TruthError
+from bench.contracts.space import Space
+from bench.contracts.truth import NB201, TruthError
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)

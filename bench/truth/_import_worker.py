@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth import _long as long
 from bench.truth import _official_files as files
 from bench.truth._official import api

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import registry
-from bench.spaces import Space
-from bench.truth import TruthError
+from bench.contracts.space import Space
+from bench.contracts.truth import TruthError
 from bench.truth._columns import (
     SPLITS,
     Measurement,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth._official_files import kind
 from bench.truth._unpickle import one_line
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth._unpickle import Allowed, one_line, safe_load
 
 Blocks = Iterator[tuple[int, dict[int, Any]]]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import registry
-from bench.spaces import Space
-from bench.truth import Truth, TruthError
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthError
 from bench.truth import _long as long
 from bench.truth._columns import Measurement, parse_column
 from bench.truth._unpickle import read_bytes

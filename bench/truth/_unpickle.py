@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 """(module, name) as the pickle writes it → what is used in its place."""

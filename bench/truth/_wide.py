@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.spaces import Space
-from bench.truth import TruthError
+from bench.contracts.space import Space
+from bench.contracts.truth import TruthError
 from bench.truth._columns import (
     check_percent,
     check_unique,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.truth import Truth, TruthError, TruthSource
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.truth._unpickle import read_bytes, safe_load, stand_in
 
 PACKAGE = "analog-nasbench"

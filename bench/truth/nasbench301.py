@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.streams import generator
-from bench.truth import Truth, TruthError, TruthSource
 
 PACKAGE = "nasbench301"
 HOW = "python -m pip install nasbench301, and unpack its models (see its README)"

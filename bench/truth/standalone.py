@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from bench.contracts import registry
-from bench.data import DataSource, Images
+from bench.contracts.data import DataSource, Images
+from bench.contracts.space import Space
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
 from bench.runs import checkpoint
 from bench.runs import lock as runlock
 from bench.search.settings import DataField, Settings
 from bench.search.setup import resolve_device
-from bench.spaces import Space
 from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe, evaluate, in_words
-from bench.truth import Truth, TruthError, TruthSource
 
 SCHEMA = 1
 """Of what is kept: raised when the same training would give other numbers than before."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.truth import Truth, TruthError, TruthSource
+from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.truth._columns import Measurement, Split, parse_column
 from bench.truth._long import accuracies, is_long, metadata, read
 from bench.truth._unpickle import read_bytes

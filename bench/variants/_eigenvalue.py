@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.contracts.variant import Stop, Variant
 from bench.instruments.alpha_hessian import AlphaHessian
-from bench.variants import Stop, Variant
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

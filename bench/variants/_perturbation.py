@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment, Variant
+from bench.contracts.variant import Moment, Variant
 
 PAPER = (
     "Chen and Hsieh 2020, Stabilizing Differentiable Architecture Search via Perturbation-based "

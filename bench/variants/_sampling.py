@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.spaces import Active, Space
-from bench.variants import Moment, Variant
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Variant
 
 
 class Sampling(Variant):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.spaces import Active
+from bench.contracts.space import Active
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

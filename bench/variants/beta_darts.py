@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment, Variant
+from bench.contracts.variant import Moment, Variant
 
 
 class BetaDarts(Variant):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment, Site, Variant
+from bench.contracts.variant import Moment, Site, Variant
 
 
 class DartsMinus(Variant):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from pydantic import Field
 
-from bench.variants import Stop, Variant
+from bench.contracts.variant import Stop, Variant
 from bench.variants._durations import Duration, in_epochs
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.spaces import Active, Space
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Variant
 from bench.streams import generator
-from bench.variants import Moment, Variant
 from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment, Site, Variant
+from bench.contracts.variant import Moment, Site, Variant
 
 
 class EdgeDropPath(Variant):

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment, Variant
+from bench.contracts.variant import Moment, Variant
 
 
 class EntropyPenalty(Variant):

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.spaces import Active, Space
-from bench.variants import Moment, Variant
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Variant
 
 
 class FairDarts(Variant):

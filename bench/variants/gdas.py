@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.spaces import Active, Space
-from bench.variants import Moment, Site
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Site
 from bench.variants._gumbel import Gumbel
 
 

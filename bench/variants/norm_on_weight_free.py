@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.variants import Moment, Site, Variant
+from bench.contracts.variant import Moment, Site, Variant
 
 
 class NormOnWeightFree(Variant):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.variants import Half, Variant
+from bench.contracts.variant import Half, Variant
 
 
 class OneLevel(Variant):

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.variants import Moment
+from bench.contracts.variant import Moment
 from bench.variants._perturbation import PAPER, Perturbation, project
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from bench.contracts.registry import did_you_mean
-from bench.spaces import Active, Space
-from bench.variants import Moment, Variant
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Variant
 
 
 class SingleOperation(Variant):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bench.variants import Moment
+from bench.contracts.variant import Moment
 from bench.variants._gumbel import Gumbel
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from bench.variants import Moment, Variant
+from bench.contracts.variant import Moment, Variant
 from bench.variants._durations import Duration, in_epochs
 
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from bench.spaces import Active, Space
-from bench.variants import Moment, Variant
+from bench.contracts.space import Active, Space
+from bench.contracts.variant import Moment, Variant
 from bench.variants._durations import Duration, in_epochs
 
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench.blackbox import BlackBox, Found, MissingLibraryError
 from bench.contracts import registry
+from bench.contracts.blackbox import BlackBox, Found, MissingLibraryError
 from bench.spaces.nb201 import cells
 
 CHOICES = (5,) * 6

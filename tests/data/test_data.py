@@ -7,7 +7,7 @@ from PIL import Image
 
 from bench.batches import augment, normalise, plain_batches, training_batch
 from bench.contracts import registry
-from bench.data import DataError, Images
+from bench.contracts.data import DataError, Images
 
 
 def test_digits_halves_are_disjoint_balanced_and_the_same_every_time():

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.ablation.yamlfile import ConfigError
-from bench.executors import Job
+from bench.contracts.executor import Job
 from bench.executors._options import make, split
 from bench.executors.processes import Processes
 from tests.executors.common import specs

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from bench.contracts import registry
+from bench.contracts.variant import Moment
 from bench.search.composition import Composition
-from bench.variants import Moment
 
 SEAMS = ("variants", "selection")
 NB201 = registry.parse("spaces", {"name": "nb201", "channels": 4, "cells": 1})

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Problem, Tensors
+from bench.contracts.hypergradient import Problem, Tensors
 
 
 def unroll(problem: Problem, architecture: Tensors, train: Sequence[Any], kept: int) -> Tensors:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.hypergradients import InnerStep
+from bench.contracts.hypergradient import InnerStep
 
 from .brute import unrolled_gradient
 from .problems import Quadratic, close, flat, quadratic, regression, total

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.hypergradients import Estimate, InnerStep, Problem, Tensors
+from bench.contracts.hypergradient import Estimate, InnerStep, Problem, Tensors
 
 
 def flat(tensors: Tensors) -> Tensor:

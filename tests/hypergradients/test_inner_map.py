@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from bench.hypergradients import InnerStep
+from bench.contracts.hypergradient import InnerStep
 from bench.hypergradients._inner import advance, start
 
 from .problems import images, network

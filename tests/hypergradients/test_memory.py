@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
 from bench.hypergradients.forward import Forward
 from bench.hypergradients.reverse import Reverse
 

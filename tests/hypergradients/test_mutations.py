@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.contracts import registry
-from bench.hypergradients import Hypergradient
+from bench.contracts.hypergradient import Hypergradient
 
 from . import checks
 

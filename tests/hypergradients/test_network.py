@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.hypergradients import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
 from bench.hypergradients._autodiff import validation
 from bench.hypergradients._inner import advance, start
 from bench.hypergradients.conjugate_gradient import ConjugateGradient

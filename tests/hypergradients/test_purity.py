@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import registry
-from bench.hypergradients import Hypergradient, InnerStep, Problem
+from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem
 
 from .problems import flat, images, network
 

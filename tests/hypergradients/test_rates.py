@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from bench.hypergradients import InnerStep
+from bench.contracts.hypergradient import InnerStep
 from bench.hypergradients.conjugate_gradient import ConjugateGradient
 from bench.hypergradients.forward import Forward
 from bench.hypergradients.idarts import Idarts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.hypergradients import InnerStep, Problem
+from bench.contracts.hypergradient import InnerStep, Problem
 from bench.hypergradients._response import direction
 from bench.hypergradients.neumann import Neumann
 from bench.hypergradients.stn import Stn

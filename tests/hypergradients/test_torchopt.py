@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.hypergradients import InnerStep, Tensors
+from bench.contracts.hypergradient import InnerStep, Tensors
 from bench.hypergradients.conjugate_gradient import ConjugateGradient
 from bench.hypergradients.forward import Forward
 from bench.hypergradients.neumann import Neumann

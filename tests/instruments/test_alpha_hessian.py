@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
-from bench.hypergradients import InnerStep
+from bench.contracts.hypergradient import InnerStep
 from bench.instruments import _hessian as hessian
 from bench.instruments.alpha_hessian import AlphaHessian, validation_loss
 from bench.search.loop import search

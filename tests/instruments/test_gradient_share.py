@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
+from bench.contracts.variant import Variant
 from bench.instruments._inside import competing, probe
 from bench.instruments.gradient_share import gradients, nulls, pulls, shares
 from bench.search.composition import Composition
-from bench.variants import Variant
 from tests.spaces.textbook import TextbookSupernet
 
 SPACE = registry.parse("spaces", {"name": "nb201", "channels": 4, "cells": 1})

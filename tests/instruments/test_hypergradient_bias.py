@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from bench.contracts import registry
-from bench.hypergradients import InnerStep
+from bench.contracts.hypergradient import InnerStep
 from bench.hypergradients.first_order import FirstOrder
 from bench.hypergradients.neumann import Neumann
 from bench.hypergradients.reverse import Reverse

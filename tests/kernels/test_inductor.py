@@ -8,11 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.contracts import registry
+from bench.contracts.space import Supernet
 from bench.kernels import inductor
 from bench.kernels.inductor import Inductor
 from bench.search.loop import search
 from bench.search.setup import build, initial_state
-from bench.spaces import Supernet
 
 SHAPE = (4, 3, 6, 6)
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}

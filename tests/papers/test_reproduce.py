@@ -14,11 +14,11 @@ import pytest
 
 from bench import papers
 from bench.cli import main
+from bench.contracts.truth import TruthError
 from bench.papers import PaperTable
 from bench.papers.reproduce import Table, load_table, reproduce
 from bench.papers.summary import records, to_csv, to_markdown
 from bench.spaces.nb201 import cells
-from bench.truth import TruthError
 
 REAL = Path(__file__).parents[3] / "shared" / "nb201" / "nasbench201.csv.gz"
 TESTS = ("cifar10_test_200", "cifar100_test_200", "imagenet16_test_200")

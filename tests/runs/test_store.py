@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.ablation.file import read_ablation
-from bench.executors import Executor
+from bench.contracts.executor import Executor
 from bench.executors.inline import Inline
 from bench.executors.processes import Processes
 from bench.runs import checkpoint, store

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
-from bench.spaces import Supernet
+from bench.contracts.space import Supernet
 from bench.spaces.nb201 import cells, fused
 
 

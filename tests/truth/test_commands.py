@@ -14,8 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from bench.commands import truth as command
+from bench.contracts.truth import TruthError
 from bench.spaces.nb201 import cells
-from bench.truth import TruthError
 from tests.truth import builders
 
 Imported = tuple[Path, dict[str, Any]]

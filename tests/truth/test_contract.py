@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.contracts import registry
-from bench.truth import Truth, TruthSource
+from bench.contracts.truth import Truth, TruthSource
 from bench.truth._summary import summary
 from tests.truth.builders import install_surrogate, surrogate_folder
 

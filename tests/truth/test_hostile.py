@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth import _official_files as files
 from bench.truth._official import import_official
 from bench.truth.analog import Analog

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
+from bench.contracts.truth import Truth
 from bench.spaces.nb201 import cells
-from bench.truth import Truth
 from bench.truth.analog import Analog
 from bench.truth.table import Table
 from tests.truth import builders

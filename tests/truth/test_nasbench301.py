@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bench.contracts import registry
+from bench.contracts.truth import TruthError
 from bench.search.settings import Settings
 from bench.spaces.darts.tables import PUBLISHED
-from bench.truth import TruthError
 from tests.truth.builders import install_surrogate, surrogate_folder
 
 

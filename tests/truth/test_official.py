@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.truth import TruthError
+from bench.contracts.truth import TruthError
 from bench.truth import _import_worker as worker
 from bench.truth import _official_files as files
 from bench.truth._official import import_official

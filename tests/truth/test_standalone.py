@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from bench.cli import application
 from bench.commands.evaluate import read
 from bench.contracts import registry
+from bench.contracts.truth import TruthError
 from bench.ranking.measure import measure
 from bench.runs.run import worth
 from bench.runs.spec import RunSpec, work
@@ -23,7 +24,6 @@ from bench.search.settings import Settings
 from bench.search.setup import Setup, build, initial_state
 from bench.training import train as evaluation
 from bench.training.train import epoch_of
-from bench.truth import TruthError
 from bench.truth.standalone import Trained
 
 TRAINING = {"test": "half", "batch": 20, "drop_path": 0.2, "cutout": 2, "auxiliary": 0}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.truth import Truth, TruthError
+from bench.contracts.truth import Truth, TruthError
 from bench.truth import _long as long
 from bench.truth.analog import Analog
 from bench.truth.table import Table

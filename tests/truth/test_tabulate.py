@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from bench.ablation.yamlfile import ConfigError
 from bench.batches import training_batch
 from bench.cli import application
+from bench.contracts.truth import TruthError
 from bench.spaces.nb201 import cells
 from bench.training import tabulate
 from bench.training import train as evaluation
-from bench.truth import TruthError
 from bench.truth.table import Table
 
 RECIPE = """
@@ -74,7 +74,7 @@ def test_a_trial_is_plain_training(recipe: tabulate.Tabulation) -> None:
 
 def test_operations_are_counted_by_hand() -> None:
     """One 3x3 convolution from 1 to 2 channels on 8x8 pixels: 1,152 multiplications."""
-    from bench.data import Images
+    from bench.contracts.data import Images
 
     pixels = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     images = Images(pixels, torch.zeros(1).long(), 10, (0,), (1,))

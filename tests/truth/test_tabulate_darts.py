@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from bench.cli import application
 from bench.contracts import registry
+from bench.contracts.truth import TruthError
 from bench.runs.run import worth
 from bench.search.settings import Settings
 from bench.search.setup import build
 from bench.spaces.darts.tables import PUBLISHED
 from bench.training import tabulate
-from bench.truth import TruthError
 from bench.truth._summary import checks, summary, truths
 from bench.truth.table import Table
 from tests.truth import builders

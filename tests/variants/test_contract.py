@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from bench.contracts import registry
+from bench.contracts.variant import Moment
 from bench.search.composition import Composition
 from bench.search.loop import search
 from bench.search.setup import build, initial_state
-from bench.variants import Moment
 
 NAMES = registry.names("variants")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.contracts import registry
-from bench.hypergradients import Trained
+from bench.contracts.hypergradient import Trained
 from bench.instruments.hypergradient_bias import skip_direction
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition, ContradictionError

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bench.contracts import registry
+from bench.contracts.variant import Variant
 from bench.search.composition import Composition, ContradictionError
-from bench.variants import Variant
 
 SPACE = registry.parse("spaces", {"name": "nb201", "channels": 4, "cells": 1})
 ALPHA = {"alpha": torch.zeros(6, 5)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.contracts import registry
-from bench.hypergradients import Trained
+from bench.contracts.hypergradient import Trained
 from bench.search import hypergradient as estimation
 from bench.search.composition import ContradictionError
 from bench.search.loop import search

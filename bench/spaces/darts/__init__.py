@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from bench.contracts.registry import did_you_mean
-from bench.spaces import Active, Architecture, Size, Space, Standalone, Supernet
+from bench.contracts.space import Active, Architecture, Size, Space, Standalone, Supernet
 from bench.spaces.darts import genotypes, tables
 from bench.spaces.darts.genotypes import ABSENT, KEPT, NOISE, OPERATIONS, WEIGHT_FREE
 from bench.streams import generator

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces import Standalone
+from bench.contracts.space import Standalone
 from bench.spaces.darts import frame
 from bench.spaces.darts.genotypes import ABSENT, NOISE, Architecture, edges
 from bench.spaces.darts.outgoing import KERNELS, POOLS, SEPARABLE, Outgoing, pool

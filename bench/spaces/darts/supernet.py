@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces import Active, CellHooks, Supernet
+from bench.contracts.space import Active, CellHooks, Supernet
 from bench.spaces.darts import frame
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.outgoing import Outgoing

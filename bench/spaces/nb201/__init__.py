@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from bench.spaces import Architecture, Size, Space, Standalone, Supernet
+from bench.contracts.space import Architecture, Size, Space, Standalone, Supernet
 from bench.spaces.nb201 import cells
 from bench.streams import generator
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench import kernels
+from bench.contracts.space import Active
 from bench.kernels.reverse import batched, transformed
-from bench.spaces import Active
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces import Standalone
+from bench.contracts.space import Standalone
 from bench.spaces.nb201 import cells, frame
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, SKIP
 from bench.spaces.nb201.supernet import MixedCell, NB201Supernet, pool

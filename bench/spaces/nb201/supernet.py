@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces import Active, Architecture, CellHooks, Supernet
+from bench.contracts.space import Active, Architecture, CellHooks, Supernet
 from bench.spaces.nb201 import frame, fused
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 

@@ -14,9 +14,9 @@ from bench.contracts import registry
 from bench.contracts.registry import Member
 
 if TYPE_CHECKING:
-    from bench.data import DataSource
+    from bench.contracts.data import DataSource
+    from bench.contracts.space import Space
     from bench.search.settings import Settings
-    from bench.spaces import Space
 
 
 class TruthError(ValueError):

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from bench.contracts.registry import Member
-from bench.spaces import Architecture
+from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

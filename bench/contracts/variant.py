@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts.registry import Member
-from bench.spaces import Active, Space
+from bench.contracts.space import Active, Space
 from bench.streams import Key, generator
 
 if TYPE_CHECKING:
