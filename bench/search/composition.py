@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import bounds, stage
 from bench.contracts.variant import Half, Moment, Site, Stop, Variant, overrides
-from bench.variants._durations import bounds, stage
 
 if TYPE_CHECKING:
     from bench.search.setup import Setup

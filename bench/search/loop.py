@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts.variant import Moment
-from bench.descent import step_weights
 from bench.search import hypergradient as estimation
+from bench.search.descent import step_weights
 from bench.search.setup import Setup
 from bench.search.state import SearchState
 

@@ -1,4 +1,4 @@
-"""Lengths and stages of a search, so that a published schedule keeps its shape at any scale."""
+"""Lengths of parts of a search, so that a published schedule keeps its shape at any scale."""
 
 from __future__ import annotations
 
@@ -13,20 +13,3 @@ Duration = Annotated[float, Field(ge=0)]
 def in_epochs(duration: float, epochs: int) -> float:
     """Return a duration in epochs of a search of so many."""
     return duration if duration >= 1 else duration * epochs
-
-
-def stage(epoch: int, epochs: int, stages: int) -> int:
-    """Return the stage, from 0, that an epoch lies in when a search has equal stages."""
-    return min(stages - 1, epoch * stages // epochs)
-
-
-def bounds(number: int, epochs: int, stages: int) -> tuple[int, int]:
-    """Return a stage's first epoch and how many it has."""
-    first, after = (-(-n * epochs // stages) for n in (number, number + 1))
-    return first, after - first
-
-
-def within_stage(epoch: int, epochs: int, stages: int) -> float:
-    """Return how much of its stage is done, 0 to 1, when an epoch begins."""
-    first, length = bounds(stage(epoch, epochs, stages), epochs, stages)
-    return (epoch - first) / max(1, length)

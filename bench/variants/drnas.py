@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import stage, within_stage
 from bench.contracts.variant import Moment, Variant
 from bench.streams import generator
-from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:

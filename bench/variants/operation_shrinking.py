@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import stage, within_stage
 from bench.contracts.variant import Moment, Variant
 from bench.streams import seed_of
-from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.stages import bounds, stage
 from bench.contracts.variant import Moment, Site, Variant
-from bench.variants._durations import bounds, stage
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

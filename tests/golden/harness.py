@@ -219,10 +219,8 @@ def helpers():
     found = {}
     for seam in SEAMS:
         package = importlib.import_module(f"bench.{seam}")
-        for info in pkgutil.iter_modules(package.__path__):
-            if not info.name.startswith("_"):
-                continue
-            helper = f"bench.{seam}.{info.name}"
+        private = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] == "_"]
+        for helper in (*(f"bench.{seam}.{name}" for name in private), "bench.contracts.stages"):
             users = [
                 name
                 for name in registry.names(seam)
