@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.contracts.data import Images
+from bench.contracts.data import Batch, Images
 from bench.streams import generator
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Normalised images [B, C, H, W] and labels [B]; ``step``: when training sees them, if it does."""
-
-    images: Tensor
-    labels: Tensor
-    step: int | None = None
 
 
 def steps_per_epoch(images: Images, batch: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,10 +16,10 @@ from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import registry
 from bench.contracts.variant import Variant
 from bench.metrics import METRICS
+from bench.names import LABEL, MAX_SEED
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 
-LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 MAX_SEEDS = 1000
 MAX_CELLS = 256
 
@@ -159,6 +158,12 @@ def read_ablation(
         One line naming file, line and field.
     """
     document = load(path)
+    for what, name in (("the file", path.stem), ("--profile", Path(profile).stem)):
+        if not LABEL.fullmatch(name):  # it names folders, jobs and pages
+            raise ConfigError(
+                f"{path}:1: {what}: {name!r} cannot be a name; use letters, digits, _ . + - "
+                "(64 at most, a letter or digit first)"
+            )
     if not isinstance(document.data, dict):
         raise ConfigError(
             f"{path}:1: an ablation file is a mapping with question, contrast, variants"
@@ -344,10 +349,13 @@ def _seeds(value: Any, where: str) -> tuple[int, ...]:
         raise ConfigError(
             f"{where}: seeds: expected a count or a list of integers, not {value!r}"
         ) from None
-    if not 1 <= len(seeds) <= MAX_SEEDS or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+    count = len(seeds)
+    if not 1 <= count <= MAX_SEEDS or len(set(seeds)) != count or min(seeds) < 0:
         raise ConfigError(
             f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
         )
+    if max(seeds) > MAX_SEED:
+        raise ConfigError(f"{where}: seeds: at most {MAX_SEED} (2^53 − 1): tables round beyond")
     return tuple(seeds)
 
 

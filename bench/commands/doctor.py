@@ -34,9 +34,9 @@ def doctor() -> None:
     import bench
     from bench import kernels
     from bench.contracts import registry
+    from bench.devices import resolve_device
     from bench.executors.processes import cores
     from bench.runs.run import arithmetic  # noqa: F401 (imports all that a run needs)
-    from bench.search.setup import resolve_device
 
     broken = False
 

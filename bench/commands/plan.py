@@ -45,7 +45,8 @@ def plan_command(
 
     from bench.executors.processes import cores
     from bench.runs import store
-    from bench.runs.spec import cost, default_output, plan, readings
+    from bench.runs.cost import cost, readings
+    from bench.runs.spec import default_output, plan
 
     ablation = resolve(file, profile, seeds, sets, device)
     check_only(ablation, only)

@@ -71,10 +71,10 @@ def planned(root: Path) -> list[RunSpec]:
         Where what the folder says of a run does not lead to the run of that name.
     """
     from bench.contracts import registry
+    from bench.devices import resolve_device
     from bench.report.summary import FOLDER, MANIFEST, read_manifest
     from bench.runs import store
     from bench.runs.spec import RunSpec
-    from bench.search.setup import resolve_device
 
     manifest = read_manifest(root)
     arms = {arm["label"]: arm for arm in manifest["arms"]}

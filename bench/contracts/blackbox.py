@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 Architecture = tuple[int, ...]
 """The index of the chosen operation for every edge."""

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.streams import generator
 
 
@@ -63,6 +63,15 @@ class Images:
     def to(self, device: torch.device) -> Images:
         """Return the same images on a device."""
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised images [B, C, H, W] and labels [B]; ``step``: when training sees them, if it does."""
+
+    images: Tensor
+    labels: Tensor
+    step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.runs.spec import RunSpec
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 Tensors = dict[str, Tensor]
 Loss = Callable[[Tensors, Tensors, Any], Tensor]

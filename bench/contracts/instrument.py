@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 Reading = dict[str, float]
 """Named numbers of one moment; NaN where a number has no meaning."""
@@ -29,7 +27,7 @@ class Instrument(Member):
 
     every: int = Field(1, ge=1, description="read after every so many epochs")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """Return the cost of one reading in units of F, for ``parameters`` entries of alpha.
 
         What `bench plan` adds up; F is a forward and backward pass of a training batch.
@@ -37,7 +35,7 @@ class Instrument(Member):
         return 0.0
 
     @abstractmethod
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """Read the instrument.
 
         Weights, buffers, architecture and optimisers are left as they are; random numbers come

@@ -1,6 +1,6 @@
 """The seams: members are found by file name and loaded only when asked for.
 
-A seam is a package of `bench` whose ``__init__`` holds one contract class (a `Member`). Every
+A seam is a package of `bench` with one contract class (a `Member`) in `bench.contracts`. Every
 module in it that does not start with an underscore holds exactly one member and is named like it:
 ``bench/variants/skip_dropout.py`` is the variant ``skip_dropout``. Adding a member is adding a file.
 """
@@ -10,43 +10,29 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from bench.contracts.member import Member
 
-SEAMS: dict[str, str] = {
-    "spaces": "Space",
-    "hypergradients": "Hypergradient",
-    "variants": "Variant",
-    "selection": "Selection",
-    "instruments": "Instrument",
-    "truth": "TruthSource",
-    "data": "DataSource",
-    "executors": "Executor",
-    "blackbox": "BlackBox",
+SEAMS: dict[str, tuple[str, str]] = {
+    "spaces": ("space", "Space"),
+    "hypergradients": ("hypergradient", "Hypergradient"),
+    "variants": ("variant", "Variant"),
+    "selection": ("selection", "Selection"),
+    "instruments": ("instrument", "Instrument"),
+    "truth": ("truth", "TruthSource"),
+    "data": ("data", "DataSource"),
+    "executors": ("executor", "Executor"),
+    "blackbox": ("blackbox", "BlackBox"),
 }
+"""Seam → the module of `bench.contracts` and the class in it that its members implement."""
 
 
-class Member(BaseModel):
-    """What every member of a seam is: a frozen, typed configuration with behaviour.
-
-    The fields are the member's parameters as they stand in an ablation file; the first line of the
-    docstring is its summary.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: ClassVar[str] = ""
-    """The name in ablation files: the module's own name, set when the member is loaded."""
-    paper: ClassVar[str] = ""
-    """The paper that it comes from, as `Author year, title, identifier`."""
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Named sets of parameters (``preset: paper``); what stands beside the name wins."""
-
-    @classmethod
-    def summary(cls) -> str:
-        """Return the first line of the docstring."""
-        return (cls.__doc__ or "").strip().split("\n")[0]
+def contract_of(seam: str) -> type[Member]:
+    """Return the class that the members of a seam implement."""
+    module, name = SEAMS[seam]
+    found: type[Member] = getattr(importlib.import_module(f"bench.contracts.{module}"), name)
+    return found
 
 
 class UnknownMemberError(ValueError):
@@ -85,7 +71,7 @@ def load(seam: str, name: str) -> type[Any]:
     """
     if name not in names(seam):
         raise UnknownMemberError(seam, name)
-    contract = getattr(importlib.import_module(f"bench.{seam}"), SEAMS[seam])
+    contract = contract_of(seam)
     module = importlib.import_module(f"bench.{seam}.{name}")
     found = [
         value
@@ -97,7 +83,6 @@ def load(seam: str, name: str) -> type[Any]:
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must hold exactly one {contract.__name__}")
     member: type[Member] = found[0]
-    member.name = name
     return member
 
 
@@ -106,7 +91,7 @@ def parse(seam: str, value: Any) -> Any:
 
     A ``preset`` in the mapping gives the parameters that the mapping itself does not.
     """
-    contract = getattr(importlib.import_module(f"bench.{seam}"), SEAMS[seam])
+    contract = contract_of(seam)
     if isinstance(value, contract):
         return value
     if isinstance(value, str):

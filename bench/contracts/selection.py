@@ -5,17 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Selection(Member):
     """A rule that discretises a search; deterministic given the state."""
 
     @abstractmethod
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """Return the chosen cell; the state is left as it was."""

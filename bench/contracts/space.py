@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.kernels.inductor import Inductor

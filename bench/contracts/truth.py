@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import registry
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource
+    from bench.contracts.search import RunSettings
     from bench.contracts.space import Space
-    from bench.search.settings import Settings
 
 
 class TruthError(ValueError):
@@ -116,7 +116,7 @@ class TruthSource(Member):
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
 
-    def work(self, settings: Settings) -> float:
+    def work(self, settings: RunSettings) -> float:
         """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
         return 0.0
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.contracts.registry import Member
+from bench.contracts.member import Member
 from bench.contracts.space import Active, Space
 from bench.streams import Key, generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 Phase = Literal["weights", "architecture", "evaluate"]
 Half = Literal["train", "valid", "union"]
@@ -191,10 +190,10 @@ class Variant(Member):
         """Say whether this step updates the weights."""
         return True
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""
 
-    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+    def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """End the search early."""
         return None
 

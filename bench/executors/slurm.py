@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from bench.contracts.executor import Executor, Job
 from bench.executors._slurm_job import Batch
+from bench.names import TASK
 from bench.runs import store
 
 ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
@@ -112,6 +113,11 @@ class Slurm(Executor):
         logs = jobs[0].folder.parent / "slurm"
         if logs.is_symlink():
             raise ValueError(f"{logs}: is a link; job scripts are written only beside the runs")
+        if not (place := str(logs.absolute())).isprintable() or "%" in place:
+            raise ValueError(
+                f"slurm: {place!r}: a job script cannot hold this path; use an output folder without "
+                "% and control characters"
+            )
         executor = submitit.SlurmExecutor(folder=logs.absolute(), max_num_timeout=self.requeues)
         options = {
             "partition": self.partition, "account": self.account, "qos": self.qos,
@@ -227,4 +233,6 @@ def _last_job(folder: Path) -> str | None:
         found = json.loads((folder / JOB).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return found["job"] if isinstance(found, dict) and isinstance(found.get("job"), str) else None
+    task = found.get("job") if isinstance(found, dict) else None
+    # It goes to scancel, which would take `--user=me` for an option.
+    return task if isinstance(task, str) and TASK.fullmatch(task) else None

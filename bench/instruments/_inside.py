@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from bench.batches import Batch, normalise
-from bench.contracts.variant import Moment
+from bench.batches import normalise
+from bench.contracts.data import Batch
+from bench.contracts.space import Space
+from bench.contracts.variant import Moment, Variant
 from bench.search.composition import BoundHooks, Composition
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 def probe(
-    setup: Setup, name: str, batches: int, half: Literal["train", "valid"] = "valid"
+    setup: SearchView, name: str, batches: int, half: Literal["train", "valid"] = "valid"
 ) -> list[Batch]:
     """Return the frozen probe set of an instrument: the same images at every reading of a run.
 
@@ -35,7 +36,7 @@ def probe(
     return [Batch(normalise(images, images.pixels[r]), images.labels[r]) for r in rows]
 
 
-def competing(setup: Setup, state: SearchState) -> list[list[int]]:
+def competing(setup: SearchView, state: StateView) -> list[list[int]]:
     """Return the operations that still compete, for every edge."""
     found = setup.composition.candidates(setup.moment(state, "evaluate"))
     everything: Sequence[int] = range(len(setup.space.operations))
@@ -54,9 +55,9 @@ class Watch(Protocol):
         ...
 
 
-def watched(setup: Setup, watch: Watch) -> Setup:
+def watched(setup: SearchView, watch: Watch) -> SearchView:
     """Return the same search whose forward passes tell ``watch`` what happens in the cells."""
-    return replace(setup, composition=_Watched(setup.composition, watch))
+    return setup.having(composition=_Watched(setup.composition.variants, setup.space, watch))
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class _Hooks(BoundHooks):
 
 
 class _Watched(Composition):
-    def __init__(self, plain: Composition, watch: Watch) -> None:
-        super().__init__(plain.variants, plain.space)
+    def __init__(self, variants: Sequence[Variant], space: Space, watch: Watch) -> None:
+        super().__init__(variants, space)
         self.watch = watch
 
     def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> BoundHooks:

@@ -10,15 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.batches import Batch, normalise
+from bench.batches import normalise
+from bench.contracts.data import Batch
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, matrix
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 SPECTRUM = "hessian_spectrum_"
 FULL = 8192
@@ -72,12 +71,12 @@ class AlphaHessian(Instrument):
         0.01, gt=0, lt=1, description="lanczos: residual as a share of the largest |eigenvalue|"
     )
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         count = 1 if self.probe == "official" else self.batches
         return count * (2.5 * parameters if self.mode == "matrix" else 20.0)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         alpha, official = state.architecture["alpha"], self.probe == "official"
         size, count = alpha.numel(), 1 if official else self.batches
@@ -98,7 +97,7 @@ class AlphaHessian(Instrument):
         found = torch.stack([matrix(loss, alpha, at_once) for loss in losses])
         return self._reading(found + decay * torch.eye(size, dtype=torch.float64))
 
-    def probes(self, setup: Setup, state: SearchState) -> list[Batch]:
+    def probes(self, setup: SearchView, state: StateView) -> list[Batch]:
         """Return the batches to read on."""
         if self.probe == "official":
             return [setup.batch("valid", max(0, state.step - 1))]
@@ -123,7 +122,7 @@ class AlphaHessian(Instrument):
         return reading | {f"{SPECTRUM}batch_{b}": value for b, value in enumerate(each)}
 
 
-def validation_loss(setup: Setup, state: SearchState, batch: Batch) -> Loss:
+def validation_loss(setup: SearchView, state: StateView, batch: Batch) -> Loss:
     """Return L_val on one batch as a function of α, at the state's weights.
 
     The images take α's precision, so that a state in float64 is measured in float64.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Cell(Instrument):
@@ -22,7 +21,7 @@ class Cell(Instrument):
 
     cost: ClassVar[str] = "nothing"
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         space, mixture = setup.space, setup.mixture(state)
         cell = space.discretise(setup.strength(state))

@@ -17,9 +17,7 @@ from bench.instruments._inside import competing, probe, watched
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 PREFIX = "coadaptation_at_"
 OVER: dict[str, Callable[[list[float]], Any]] = {
@@ -61,12 +59,12 @@ class CoAdaptation(Instrument):
         16, ge=1, description="pixels per image that are compared, drawn; null: all"
     )
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.batches / 3
 
     @torch.no_grad()
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         space, kept = setup.space, competing(setup, state)
         run = [[o for o in row if space.operations[o] != "none"] for row in kept]

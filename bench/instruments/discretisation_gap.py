@@ -17,9 +17,7 @@ from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 NAN = float("nan")
 
@@ -61,14 +59,14 @@ class DiscretisationGap(Instrument):
     finetune: int = Field(0, ge=0, description="epochs of fine-tuning the cell; 0: none")
     lr: float = Field(0.0025, gt=0, description="constant learning rate of fine-tuning")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         batch = settings.search.batch
         images = self.images or 1000
         measured = 2 * (images + self.calibration * images / self.batch) / (3 * batch)
         return measured + self.finetune * (settings.data.size or 50_000) / (2 * batch)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         reading = {"gap_soft": self._soft(setup, state)}
         own = ["gap_discrete", *(["gap_finetuned"] if self.finetune else []), "gap_true"]
@@ -97,11 +95,11 @@ class DiscretisationGap(Instrument):
             calibration=self.calibration,
         )  # fmt: skip
 
-    def _discrete(self, setup: Setup, state: SearchState, cell: Architecture) -> float:
+    def _discrete(self, setup: SearchView, state: StateView, cell: Architecture) -> float:
         return float(evaluate(setup, state, [cell], self._protocol()).accuracy[0])
 
     @torch.no_grad()
-    def _soft(self, setup: Setup, state: SearchState) -> float:
+    def _soft(self, setup: SearchView, state: StateView) -> float:
         """Return the mixed supernet's accuracy, with statistics from where `evaluate` has them."""
         size = min(self.calibration, len(setup.data.train))
         (front,) = plain_batches(setup.data.train, size, size)
@@ -115,17 +113,20 @@ class DiscretisationGap(Instrument):
         return 100 * right / seen
 
     def _finetuned(
-        self, setup: Setup, state: SearchState, cell: Architecture
-    ) -> SearchState | None:
+        self, setup: SearchView, state: StateView, cell: Architecture
+    ) -> StateView | None:
         """Return a copy of the state whose weights were trained under the cell, if they can be."""
+        # Only when it acts: saves start-up time.
         from bench.search.loop import DivergedError, weight_step
+        from bench.search.setup import Setup
+        from bench.search.state import SearchState
         from bench.selection._projection import tuning
 
         # An edge that the cell does not have is decided too, and then dropped.
         decided = {edge: max(0, operation) for edge, operation in enumerate(cell)}
         dropped = frozenset(edge for edge, operation in enumerate(cell) if operation < 0)
-        stage = tuning(setup, decided, self.lr, dropped=dropped)
-        tuned = copy.deepcopy(state)
+        stage = Setup.of(tuning(setup, decided, self.lr, dropped=dropped))
+        tuned = SearchState.of(copy.deepcopy(state))
         tuned.weight_optimizer.state.clear()
         # What variants schedule stays as it is now; beyond the end, as in the last epoch.
         tuned.epoch = min(state.epoch, setup.settings.search.epochs - 1)

@@ -16,11 +16,9 @@ from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import competing, probe, watched
 
 if TYPE_CHECKING:
-    from bench.batches import Batch
+    from bench.contracts.data import Batch
+    from bench.contracts.search import RunSettings, SearchView, StateView
     from bench.contracts.space import Space
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
 
 Floats = NDArray[np.float64]
 PREFIX = "gradient_by_"
@@ -54,11 +52,11 @@ class GradientShare(Instrument):
 
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return float(self.batches)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         kept = competing(setup, state)
         found = []
@@ -79,7 +77,7 @@ class GradientShare(Instrument):
 
 
 def gradients(
-    setup: Setup, state: SearchState, batch: Batch, kept: list[list[int]]
+    setup: SearchView, state: StateView, batch: Batch, kept: list[list[int]]
 ) -> tuple[Floats, Floats]:
     """Return ∂L_val/∂p and the cosine c, both [E, O]; zero and NaN for what is not run."""
     mixture = setup.mixture(state).detach().requires_grad_()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,9 +17,7 @@ from bench.search.settings import HypergradientField
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 PREFIX = "bias_"
 
@@ -92,12 +89,12 @@ class HypergradientBias(Instrument):
             raise ValueError(f"{bias.REFERENCE!r} is the reference's own label")
         return estimators
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         members = (self.reference, *self.estimators.values())
         return self.sequences * sum(member.passes(parameters) for member in members)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         if not setup.composition.learns_architecture:
             return {PREFIX + name: float("nan") for name in bias.quantities(self.estimators)}
@@ -112,10 +109,10 @@ class HypergradientBias(Instrument):
             )
         return {PREFIX + name: value for name, value in found.items()}
 
-    def _case(self, setup: Setup, state: SearchState, r: int) -> bias.Case:
+    def _case(self, setup: SearchView, state: StateView, r: int) -> bias.Case:
         """Draw a sequence: the search as it would go on under another seed."""
         longest = max(m.horizon for m in (self.reference, *self.estimators.values()))
-        other = replace(setup, seed=seed_of(setup.seed, "hypergradient_bias", state.epoch, r))
+        other = setup.having(seed=seed_of(setup.seed, "hypergradient_bias", state.epoch, r))
         train = [other.batch("train", state.step + i) for i in range(longest)]
         return bias.Case(other.problem(state), train, other.batch("valid", state.step))
 

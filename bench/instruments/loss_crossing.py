@@ -14,9 +14,7 @@ from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import probe
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 
 class LossCrossing(Instrument):
@@ -36,12 +34,12 @@ class LossCrossing(Instrument):
     loss: float = Field(1.0, gt=0, description="cross-entropy to reach, in nats")
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.batches / 3
 
     @torch.no_grad()
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         moment, mixture = setup.moment(state, "evaluate"), setup.mixture(state)
         losses = [

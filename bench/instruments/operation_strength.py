@@ -20,9 +20,7 @@ from bench.ranking.correlation import tau_b
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 Floats = NDArray[np.float64]
 Worth = dict[tuple[int, int], Floats]
@@ -73,7 +71,7 @@ class OperationStrength(Instrument):
         1, ge=0, description="pairs per edge whose interaction is read, drawn; null: all"
     )
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         space = settings.space
         each = len(space.operations) - 1  # `none` has no strength
@@ -81,7 +79,7 @@ class OperationStrength(Instrument):
         networks = 1 + len(space.edges) * (1 + 2 * each + pairs)
         return networks * self.images / (3 * settings.search.batch)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         mixture, kept = setup.mixture(state), competing(setup, state)
         none = [o for o, name in enumerate(setup.space.operations) if name == "none"]
@@ -119,7 +117,7 @@ class OperationStrength(Instrument):
                 reading[f"{PREFIX}{edge}_{setup.space.operations[o]}_{name}"] = float(value[1])
         return reading
 
-    def _pairs(self, setup: Setup, edge: int, row: list[int]) -> list[tuple[int, int]]:
+    def _pairs(self, setup: SearchView, edge: int, row: list[int]) -> list[tuple[int, int]]:
         """Draw pairs of operations of an edge, the same at every reading while they compete."""
         pairs = list(itertools.combinations(row, 2))
         draws = generator("cpu", setup.seed, self.name, edge)
@@ -143,8 +141,8 @@ def masked(mixture: Tensor, edge: int, operations: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def scores(
-    setup: Setup,
-    state: SearchState,
+    setup: SearchView,
+    state: StateView,
     mixtures: Sequence[Tensor],
     kept: list[list[int]],
     batch: int,

@@ -11,9 +11,7 @@ from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 
 class Ranking(Instrument):
@@ -29,11 +27,11 @@ class Ranking(Instrument):
     size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
     images: int = Field(500, ge=2, description="validation images")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.size * self.images / (6 * settings.search.batch)
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         from bench.ranking.measure import measure
 

@@ -11,9 +11,7 @@ from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
-    from bench.search.settings import Settings
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import RunSettings, SearchView, StateView
 
 
 class SupernetAccuracy(Instrument):
@@ -26,12 +24,12 @@ class SupernetAccuracy(Instrument):
 
     images: int = Field(1000, ge=1, description="validation images, the same at every reading")
 
-    def passes(self, settings: Settings, parameters: int) -> float:
+    def passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.images / (3 * settings.search.batch)
 
     @torch.no_grad()
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         moment = setup.moment(state, "evaluate")
         mixture = setup.mixture(state)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.contracts.instrument import Instrument, Reading
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class TrueAccuracy(Instrument):
@@ -16,7 +15,7 @@ class TrueAccuracy(Instrument):
 
     cost: ClassVar[str] = "a table look-up"
 
-    def observe(self, setup: Setup, state: SearchState) -> Reading:
+    def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         if setup.truth is None or not setup.composition.learns_architecture:
             return {"true_accuracy": float("nan")}

@@ -18,7 +18,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from bench import files, ownership
 from bench.data._cache import cache_folder
+from bench.files import UnfitFileError
 from bench.runs import lock as runlock
 
 FLAGS = (
@@ -27,6 +29,10 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 120.0
 """Seconds that a compiler may take."""
+LARGEST = 100_000_000
+"""Bytes of a library."""
+SEAL = hashlib.sha256().digest_size
+"""Bytes at a library's end, which the loader passes over: the checksum of what is before them."""
 
 
 @functools.cache
@@ -37,9 +43,26 @@ def load(name: str) -> ctypes.CDLL | None:
     half-way. Several processes compile once: the others wait for the first.
     """
     try:
-        return ctypes.CDLL(str(_compiled(Path(__file__).parent / f"{name}.cpp")))
-    except (OSError, subprocess.SubprocessError):
+        return _library(_compiled(Path(__file__).parent / f"{name}.cpp"))
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def _library(path: Path) -> ctypes.CDLL:
+    """Load a library through the descriptor by which it was looked at: nothing can come between.
+
+    Raises
+    ------
+    OSError, UnfitFileError
+        Where others can have written it, or it is not what was compiled.
+    """
+    with ownership.open_own(path, LARGEST) as file:
+        content = file.read(LARGEST)
+        code, digest = content[:-SEAL], content[-SEAL:]
+        if hashlib.sha256(code).digest() != digest:
+            raise UnfitFileError(f"{path}: damaged (checksum differs)")
+        # Kept open: the loader takes two libraries of one name for the same.
+        return ctypes.CDLL(f"/proc/self/fd/{os.dup(file.fileno())}")
 
 
 def compiler() -> str | None:
@@ -62,12 +85,11 @@ def _compiled(source: Path) -> Path:
     folder = cache_folder() / "kernels"
     library = folder / f"{source.stem}-{key}.so"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not _private(folder):  # what others may write to is no place to load code from
-        raise PermissionError(f"{folder}: others may write here")
-    if library.exists():
+    ownership.check_folder(folder)  # what others may write to is no place to load code from
+    if _sound(library):
         return library
     with runlock.hold(folder):
-        if not library.exists():
+        if not _sound(library):
             handle, temporary = tempfile.mkstemp(suffix=".so", dir=folder)
             os.close(handle)
             try:
@@ -75,15 +97,23 @@ def _compiled(source: Path) -> Path:
                     [found, *FLAGS, str(source), "-o", temporary],
                     capture_output=True, timeout=PATIENCE, check=True,
                 )  # fmt: skip
+                made = files.read(temporary, LARGEST, links=False)
+                with open(temporary, "ab") as file:
+                    file.write(hashlib.sha256(made).digest())
+                os.chmod(temporary, 0o700)  # linkers make files as the umask has it
                 os.replace(temporary, library)
             finally:
                 Path(temporary).unlink(missing_ok=True)
     return library
 
 
-def _private(folder: Path) -> bool:
-    found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+def _sound(library: Path) -> bool:
+    """Say whether a library is there whole and can be believed."""
+    try:
+        content = ownership.read_own(library, LARGEST)
+    except (OSError, ValueError):
+        return False
+    return hashlib.sha256(content[:-SEAL]).digest() == content[-SEAL:]
 
 
 def _processor() -> bytes:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.batches import Batch, plain_batches
+from bench.batches import plain_batches
+from bench.contracts.data import Batch
 from bench.contracts.space import Architecture
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Scores:
 
 @torch.no_grad()
 def evaluate(
-    setup: Setup, state: SearchState, cells: Sequence[Architecture], protocol: Protocol
+    setup: SearchView, state: StateView, cells: Sequence[Architecture], protocol: Protocol
 ) -> Scores:
     """Score every cell on the same validation images.
 
@@ -76,8 +76,8 @@ def evaluate(
 
 
 def path_logits(
-    setup: Setup,
-    state: SearchState,
+    setup: SearchView,
+    state: StateView,
     batch: Batch,
     cells: Sequence[Architecture],
     protocol: Protocol,

@@ -13,8 +13,7 @@ from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Ranking:
         return numbers
 
 
-def measure(setup: Setup, state: SearchState, protocol: Protocol) -> Ranking:
+def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.
 
     Raises

@@ -21,7 +21,8 @@ import bench
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
-from bench.runs.spec import RunSpec, work
+from bench.runs.cost import work
+from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state, restored
 from bench.search.state import SearchState

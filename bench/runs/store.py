@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench.runs.checkpoint import write_atomically
 from bench.runs.spec import RunSpec
 
@@ -193,13 +191,3 @@ def results(root: Path) -> list[dict[str, Any]]:
     """Return all results below an output folder, failures included."""
     found = (read_result(folder) for folder in folders(root))
     return [result for result in found if result is not None]
-
-
-def index(root: Path, *, rebuild: bool = False) -> pd.DataFrame:
-    """Return one row per run with a result: folder, label, seed, status, every plain number.
-
-    It is read from a cache where the folders have not changed since; ``rebuild`` ignores that.
-    """
-    from bench.runs.index import rows
-
-    return pd.DataFrame(rows(root, rebuild=rebuild))

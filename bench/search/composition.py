@@ -19,8 +19,7 @@ from bench.contracts.stages import bounds, stage
 from bench.contracts.variant import Half, Moment, Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class ContradictionError(ValueError):
@@ -259,11 +258,11 @@ class Composition:
         """Say whether every variant lets this step update the weights."""
         return all(v.updates_weights(moment) for v in self.variants)
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Let every variant act between epochs."""
         for variant in self.variants:
             variant.after_epoch(setup, state)
 
-    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+    def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """Return the first variant's wish to stop, if any."""
         return next((s for v in self.variants if (s := v.stop(setup, state)) is not None), None)

@@ -12,13 +12,12 @@ from torch import Tensor
 from bench.contracts.hypergradient import Estimate, Tensors, Trained
 
 if TYPE_CHECKING:
-    from bench.batches import Batch
+    from bench.contracts.data import Batch
+    from bench.contracts.search import SearchView, StateView
     from bench.contracts.variant import Moment
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
 
 
-def estimate(setup: Setup, state: SearchState) -> Estimate:
+def estimate(setup: SearchView, state: StateView) -> Estimate:
     """Estimate the architecture gradient on this step's validation batch."""
     valid, problem = setup.batch("valid", state.step), setup.problem(state)
     if trained := _trained(setup):
@@ -29,14 +28,14 @@ def estimate(setup: Setup, state: SearchState) -> Estimate:
     return setup.hypergradient.estimate(problem, train, valid)
 
 
-def initial(setup: Setup, state: SearchState) -> Tensors:
+def initial(setup: SearchView, state: StateView) -> Tensors:
     """Return what an estimator that is trained along knows at the start; nothing for all others."""
     trained = _trained(setup)
     return {} if trained is None else trained.initial_state(setup.problem(state))
 
 
 def train_along(
-    setup: Setup, state: SearchState, moment: Moment, batch: Batch, perturbation: Tensor
+    setup: SearchView, state: StateView, moment: Moment, batch: Batch, perturbation: Tensor
 ) -> None:
     """Let the estimator learn from the batch, and take the weights' gradients from it.
 
@@ -57,7 +56,7 @@ def train_along(
 
 
 @contextlib.contextmanager
-def carrying_weights(setup: Setup, state: SearchState) -> Iterator[None]:
+def carrying_weights(setup: SearchView, state: StateView) -> Iterator[None]:
     """Move the weights along their learned response to how the block moves the architecture."""
     trained = _trained(setup)
     before = {n: a.detach().clone() for n, a in state.architecture.items()} if trained else {}
@@ -71,7 +70,7 @@ def carrying_weights(setup: Setup, state: SearchState) -> Iterator[None]:
             weights[name].copy_(value)
 
 
-def _trained(setup: Setup) -> Trained | None:
+def _trained(setup: SearchView) -> Trained | None:
     """Return the estimator if the loop trains it."""
     found = setup.hypergradient
     return found if isinstance(found, Trained) and found.trains else None

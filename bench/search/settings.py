@@ -37,6 +37,10 @@ SelectionField = Annotated[Selection, _reading("selection"), _written]
 InstrumentField = Annotated[Instrument, _reading("instruments"), _written]
 
 
+MAX_THREADS = 1024
+"""More than any machine has cores; far more end the process when they are started."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
@@ -130,7 +134,10 @@ class Settings(_Model):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(
-        1, ge=1, description="CPU threads of one run; part of its identity: sums depend on it"
+        1,
+        ge=1,
+        le=MAX_THREADS,
+        description="CPU threads of one run; part of its identity: sums depend on it",
     )
     kernel: Literal["auto", "torch", "inductor"] = Field(
         "auto",

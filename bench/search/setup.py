@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from bench.batches import Batch, steps_per_epoch, training_batch
-from bench.contracts.data import Halves, Images
+from bench.batches import steps_per_epoch, training_batch
+from bench.contracts.data import Batch, Halves, Images
 from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.search import SearchView, StateView
 from bench.contracts.space import Active, Space
 from bench.contracts.truth import Truth
 from bench.contracts.variant import Moment, Phase, Variant
+from bench.devices import resolve_device
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition
 from bench.search.settings import Settings
@@ -38,12 +40,23 @@ class Setup:
     device: torch.device
     seed: int
 
+    @classmethod
+    def of(cls, view: SearchView) -> Setup:
+        """Return the setup behind what a hook was given, for a member that steps the loop itself."""
+        if not isinstance(view, cls):
+            raise TypeError(f"expected a {cls.__name__}, not a {type(view).__name__}")
+        return view
+
+    def having(self, **changes: Any) -> Setup:
+        """Return the same parts with some of them changed."""
+        return replace(self, **changes)
+
     @property
     def steps_per_epoch(self) -> int:
         """Bilevel steps per epoch: full batches of the training half."""
         return steps_per_epoch(self.data.train, self.settings.search.batch)
 
-    def moment(self, state: SearchState, phase: Phase, step: int | None = None) -> Moment:
+    def moment(self, state: StateView, phase: Phase, step: int | None = None) -> Moment:
         """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
         epochs, epoch = self.settings.search.epochs, state.epoch
         if step is not None:  # what lies beyond the end is as the last epoch
@@ -69,22 +82,22 @@ class Setup:
         return halves | ({"union": self.data.union()} if "union" in wanted else {})
 
     @torch.no_grad()
-    def mixture(self, state: SearchState) -> Tensor:
+    def mixture(self, state: StateView) -> Tensor:
         """Return the present mixture weights [E, O] as a measurement sees them."""
         return self.composition.mixture(state.architecture, self.moment(state, "evaluate"))
 
     @torch.no_grad()
-    def strength(self, state: SearchState) -> Tensor:
+    def strength(self, state: StateView) -> Tensor:
         """Return what a cell is read off by [E, O]: the mixture, whole edges weighed."""
         return self.composition.strength(state.architecture, self.moment(state, "evaluate"))
 
-    def running_statistics(self, state: SearchState) -> bool:
+    def running_statistics(self, state: StateView) -> bool:
         """Say whether forward passes would change buffers of the supernet."""
         return next(iter(state.supernet.buffers()), None) is not None
 
     def logits(
         self,
-        state: SearchState,
+        state: StateView,
         moment: Moment,
         batch: Batch,
         mixture: Tensor,
@@ -123,7 +136,7 @@ class Setup:
                 logits = functional_call(state.supernet, {**(weights or {}), **buffers}, arguments)
         return logits.float() if low else logits
 
-    def problem(self, state: SearchState, perturbation: Tensor | None = None) -> Problem:
+    def problem(self, state: StateView, perturbation: Tensor | None = None) -> Problem:
         """Return the bilevel problem at this step; its losses are pure functions.
 
         A batch of another step is seen as that step will see it: a look-ahead draws the masks that
@@ -175,15 +188,6 @@ class Setup:
         return Problem(
             dict(named), state.architecture, train_loss, valid_loss, inner, momentum
         )  # fmt: skip
-
-
-def resolve_device(wanted: str) -> torch.device:
-    """Return the wanted device; ``auto`` takes CUDA, then MPS, then the CPU."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.contracts.search import StateView
 from bench.contracts.space import Supernet
 
 
@@ -49,6 +50,13 @@ class SearchState:
     memory: dict[str, Any] = field(default_factory=dict)
     hypergradient: dict[str, Tensor] = field(default_factory=dict)
     stopped: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, view: StateView) -> SearchState:
+        """Return the state behind what a hook was given, for a member that steps the loop itself."""
+        if not isinstance(view, cls):
+            raise TypeError(f"expected a {cls.__name__}, not a {type(view).__name__}")
+        return view
 
     def to_dict(self) -> dict[str, Any]:
         """Return tensors and plain values only, for a checkpoint."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -19,8 +18,7 @@ from bench.contracts.variant import Moment, Variant
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Projected(Variant):
@@ -81,19 +79,21 @@ class Projection(Selection):
     )
 
     @abstractmethod
-    def strongest(self, setup: Setup, state: SearchState, edge: int, operations: list[int]) -> int:
+    def strongest(
+        self, setup: SearchView, state: StateView, edge: int, operations: list[int]
+    ) -> int:
         """Return the operation that the edge keeps, of those that compete on it."""
 
     @abstractmethod
     def importance(
-        self, setup: Setup, stage: Setup, state: SearchState, edge: int, operation: int
+        self, setup: SearchView, stage: SearchView, state: StateView, edge: int, operation: int
     ) -> tuple[float, float]:
         """Return how much a decided edge matters; of a node's edges the largest are kept.
 
         ``setup`` is the search's own, ``stage`` has the edges decided so far.
         """
 
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
         tuned, decided = copy.deepcopy(state), dict[int, int]()
         tuned.weight_optimizer.state.clear()
@@ -117,7 +117,7 @@ class Projection(Selection):
         return tuple(-1 if edge in dropped else decided[edge] for edge in edges)
 
     def _dropped(
-        self, setup: Setup, tuned: SearchState, decided: dict[int, int], draws: torch.Generator
+        self, setup: SearchView, tuned: StateView, decided: dict[int, int], draws: torch.Generator
     ) -> frozenset[int]:
         """Choose which of the decided edges the cell will not have, node by node."""
         dropped, kept = frozenset[int](), setup.space.keeps()
@@ -137,8 +137,8 @@ class Projection(Selection):
 
     def _leaving(
         self,
-        setup: Setup,
-        tuned: SearchState,
+        setup: SearchView,
+        tuned: StateView,
         decided: dict[int, int],
         dropped: frozenset[int],
         edges: list[int],
@@ -154,18 +154,22 @@ class Projection(Selection):
             gone |= {least}
         return gone
 
-    def _tune(self, stage: Setup, tuned: SearchState) -> None:
+    def _tune(self, stage: SearchView, tuned: StateView) -> None:
         """Go on with both updates for the tuning epochs."""
+        # Only when it acts: saves start-up time.
         from bench.search.loop import architecture_step, weight_step
+        from bench.search.setup import Setup
+        from bench.search.state import SearchState
 
-        for _ in range(self.epochs * stage.steps_per_epoch):
-            architecture_step(stage, tuned)
-            weight_step(stage, tuned)
-            tuned.step += 1
+        setup, state = Setup.of(stage), SearchState.of(tuned)
+        for _ in range(self.epochs * setup.steps_per_epoch):
+            architecture_step(setup, state)
+            weight_step(setup, state)
+            state.step += 1
 
     def _tuning(
-        self, setup: Setup, decided: dict[int, int], dropped: frozenset[int] = frozenset()
-    ) -> Setup:
+        self, setup: SearchView, decided: dict[int, int], dropped: frozenset[int] = frozenset()
+    ) -> SearchView:
         return tuning(setup, decided, self.lr, self.learn_alpha, dropped)
 
 
@@ -189,20 +193,23 @@ def _entering(space: Space, rows: Sequence[int]) -> dict[int, list[int]]:
 
 
 def tuning(
-    setup: Setup,
+    setup: SearchView,
     decided: dict[int, int],
     lr: float,
     learns: bool = False,
     dropped: frozenset[int] = frozenset(),
-) -> Setup:
+) -> SearchView:
     """Return the search with these edges decided, a constant rate, and alpha learning on or not."""
+    # Only when it acts: saves start-up time.
     from bench.search.composition import Composition
+    from bench.search.setup import Setup
 
     projected = Projected(decided=dict(decided), learns=learns, dropped=dropped)
-    search = setup.settings.search
+    whole = Setup.of(setup)
+    search = whole.settings.search
     weights = search.weights.model_copy(update={"lr": lr, "lr_min": lr})
-    settings = setup.settings.model_copy(
+    settings = whole.settings.model_copy(
         update={"search": search.model_copy(update={"weights": weights})}
     )
-    variants = (*setup.composition.variants, projected)
-    return replace(setup, settings=settings, composition=Composition(variants, setup.space))
+    variants = (*whole.composition.variants, projected)
+    return whole.having(settings=settings, composition=Composition(variants, whole.space))

@@ -10,8 +10,7 @@ from bench.contracts.selection import Selection
 from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Argmax(Selection):
@@ -33,7 +32,7 @@ class Argmax(Selection):
 
     exclude: tuple[str, ...] = Field((), description="operations never chosen, e.g. [none]")
 
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
         strength = setup.strength(state).clone()
         for operation in self.exclude:

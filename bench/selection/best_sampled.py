@@ -11,8 +11,7 @@ from bench.contracts.space import Architecture
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class BestSampled(Selection):
@@ -29,7 +28,7 @@ class BestSampled(Selection):
 
     k: int = Field(100, ge=1, description="cells to sample")
 
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
         from bench.ranking.evaluate import evaluate
         from bench.ranking.protocol import Protocol

@@ -12,8 +12,7 @@ from bench.contracts.selection import Selection
 from bench.contracts.space import Architecture
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class LimitedSkips(Selection):
@@ -33,7 +32,7 @@ class LimitedSkips(Selection):
 
     most: int = Field(2, ge=0, description="skips in the normal cell")
 
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
         space, names = setup.space, list(setup.space.operations)
         strength = self._competing(setup, state, names)
@@ -50,7 +49,7 @@ class LimitedSkips(Selection):
             cell = space.discretise(strength)
 
     @staticmethod
-    def _competing(setup: Setup, state: SearchState, names: list[str]) -> Tensor:
+    def _competing(setup: SearchView, state: StateView, names: list[str]) -> Tensor:
         """Return strengths [E, O], −inf where an operation is out or is a `none` beside others."""
         strength = setup.strength(state).clone()
         if (left := setup.composition.candidates(setup.moment(state, "evaluate"))) is not None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.selection._projection import Projection
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class MagnitudeFinetuned(Projection):
@@ -25,13 +24,15 @@ class MagnitudeFinetuned(Projection):
         "paper": {"epochs": 5, "lr": 0.0025, "learn_alpha": True},
     }
 
-    def strongest(self, setup: Setup, state: SearchState, edge: int, operations: list[int]) -> int:
+    def strongest(
+        self, setup: SearchView, state: StateView, edge: int, operations: list[int]
+    ) -> int:
         """Compare the weights."""
         weights = setup.mixture(state)[edge].tolist()
         return max(operations, key=weights.__getitem__)
 
     def importance(
-        self, setup: Setup, stage: Setup, state: SearchState, edge: int, operation: int
+        self, setup: SearchView, stage: SearchView, state: StateView, edge: int, operation: int
     ) -> tuple[float, float]:
         """Return the operation's mixture weight among those that competed, the edge weighed."""
         return float(setup.strength(state)[edge, operation]), 0.0

@@ -12,8 +12,7 @@ from bench.batches import plain_batches
 from bench.selection._projection import Projection
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Perturbation(Projection):
@@ -47,7 +46,9 @@ class Perturbation(Projection):
         "fixed_alpha": {"epochs": 5, "lr": 0.0025, "learn_alpha": False},
     }
 
-    def strongest(self, setup: Setup, state: SearchState, edge: int, operations: list[int]) -> int:
+    def strongest(
+        self, setup: SearchView, state: StateView, edge: int, operations: list[int]
+    ) -> int:
         """Mask one operation after the other."""
         mixture = setup.mixture(state)
         scores = []
@@ -58,7 +59,7 @@ class Perturbation(Projection):
         return operations[min(range(len(operations)), key=scores.__getitem__)]
 
     def importance(
-        self, setup: Setup, stage: Setup, state: SearchState, edge: int, operation: int
+        self, setup: SearchView, stage: SearchView, state: StateView, edge: int, operation: int
     ) -> tuple[float, float]:
         """Mask the whole edge."""
         masked = stage.mixture(state).clone()
@@ -67,7 +68,7 @@ class Perturbation(Projection):
         return -right, -minus_loss
 
     @torch.no_grad()
-    def _score(self, setup: Setup, state: SearchState, mixture: Tensor) -> tuple[int, float]:
+    def _score(self, setup: SearchView, state: StateView, mixture: Tensor) -> tuple[int, float]:
         """Return right answers and minus the summed loss."""
         moment, right, loss = setup.moment(state, "evaluate"), 0, 0.0
         for batch in plain_batches(setup.data.valid, self.batch, self.images):

@@ -9,8 +9,7 @@ from bench.contracts.space import Architecture
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class RandomCell(Selection):
@@ -20,7 +19,7 @@ class RandomCell(Selection):
         "Li and Talwalkar 2019, Random Search and Reproducibility for NAS, arXiv:1902.07638"
     )
 
-    def select(self, setup: Setup, state: SearchState) -> Architecture:
+    def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
         draws = generator("cpu", setup.seed, "random_cell")
         return setup.space.sample(1, draws)[0]

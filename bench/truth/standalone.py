@@ -20,13 +20,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.contracts import registry
 from bench.contracts.data import DataSource, Images
+from bench.contracts.search import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
+from bench.devices import resolve_device
 from bench.runs import checkpoint
 from bench.runs import lock as runlock
-from bench.search.settings import DataField, Settings
-from bench.search.setup import resolve_device
+from bench.search.settings import DataField
 from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe, evaluate, in_words
 
 SCHEMA = 1
@@ -104,7 +105,7 @@ class Standalone(TruthSource):
             seeds=self.seeds,
         )
 
-    def work(self, settings: Settings) -> float:
+    def work(self, settings: RunSettings) -> float:
         """See `TruthSource.work`; a random cell stands for the one that will be found."""
         data, space = self.data or settings.data, self.evaluated(settings.space)
         resolution, images = data.extent()

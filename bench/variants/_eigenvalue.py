@@ -13,8 +13,7 @@ from bench.contracts.variant import Stop, Variant
 from bench.instruments.alpha_hessian import AlphaHessian
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 PAPER = (
     "Zela et al. 2020, Understanding and Robustifying Differentiable Architecture Search "
@@ -131,7 +130,7 @@ class EigenvalueRule(Variant):
         every = self.every or rule.every
         return replace(rule, every=every, first=earliest, offset=min(rule.offset, every))
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Measure, and put the eigenvalue into the memory and the history."""
         rule = self.chosen()
         if rule is None or not rule.measures(state.epoch):
@@ -141,7 +140,7 @@ class EigenvalueRule(Variant):
         state.memory.setdefault(self.name, {"values": []})["values"].append(value)
         state.history[-1][READING] = value
 
-    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+    def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """Ask the rule."""
         rule = self.chosen(state.memory.get(self.name, {}).get("first", 1))
         if rule is None or not rule.measures(state.epoch):
@@ -151,5 +150,5 @@ class EigenvalueRule(Variant):
         return self.decide(setup, state, rule)
 
     @abstractmethod
-    def decide(self, setup: Setup, state: SearchState, rule: Rule) -> Stop | None:
+    def decide(self, setup: SearchView, state: StateView, rule: Rule) -> Stop | None:
         """Act on the measurements so far, ``state.memory[name]["values"]``."""

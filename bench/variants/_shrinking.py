@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from bench.contracts.space import Active
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
-def strongest(setup: Setup, state: SearchState, keep: int) -> list[list[int]]:
+def strongest(setup: SearchView, state: StateView, keep: int) -> list[list[int]]:
     """Return the ``keep`` strongest operations of every edge among those that still compete.
 
     Strength is the mixture weight that a measurement sees; of equals the first is kept. Choosing

@@ -11,8 +11,7 @@ from bench.contracts.variant import Stop
 from bench.variants._eigenvalue import EigenvalueRule, Rule
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class DartsAda(EigenvalueRule):
@@ -49,7 +48,7 @@ class DartsAda(EigenvalueRule):
     times: int = Field(4, ge=1, description="returns at most")
     most: float = Field(0.03, gt=0, description="weight decay that is never exceeded")
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Measure, and hold the weight decay where it was set, whoever restarts optimisers."""
         super().after_epoch(setup, state)
         if self.rule is None:
@@ -59,7 +58,7 @@ class DartsAda(EigenvalueRule):
         state.history[-1]["weight_decay"] = group["weight_decay"]
         state.history[-1]["rollbacks"] = memory.get("rollbacks", 0)
 
-    def decide(self, setup: Setup, state: SearchState, rule: Rule) -> Stop | None:
+    def decide(self, setup: SearchView, state: StateView, rule: Rule) -> Stop | None:
         """Never stop; go back where early stopping would stop."""
         memory = state.memory[self.name]
         decay = self.factor * state.weight_optimizer.param_groups[0]["weight_decay"]
@@ -77,10 +76,11 @@ class DartsAda(EigenvalueRule):
         return None
 
     def _return_to(
-        self, setup: Setup, state: SearchState, epoch: int, rule: Rule, decay: float
+        self, setup: SearchView, state: StateView, epoch: int, rule: Rule, decay: float
     ) -> None:
         """Take up the state after an epoch again, with another weight decay."""
-        from bench.search.setup import initial_state  # it imports variants
+        from bench.search.setup import Setup, initial_state  # only when it acts
+        from bench.search.state import SearchState
 
         memory, history = state.memory[self.name], state.history
         saved = copy.deepcopy(memory["states"][epoch])  # optimisers keep the tensors they load
@@ -91,12 +91,13 @@ class DartsAda(EigenvalueRule):
             "rollbacks": memory.get("rollbacks", 0) + 1,
             "weight_decay": decay,
         }
-        state.adopt(initial_state(setup, epoch))  # the supernet of then may have been another
+        # The supernet of then may have been another.
+        SearchState.of(state).adopt(initial_state(Setup.of(setup), epoch))
         state.load_dict({**saved, "history": history[:epoch], "stopped": None})
         state.weight_optimizer.param_groups[0]["weight_decay"] = decay
 
 
-def snapshot(state: SearchState, name: str) -> dict[str, Any]:
+def snapshot(state: StateView, name: str) -> dict[str, Any]:
     """Return a copy of all that a search goes on from, without its history and ``name``'s memory."""
     saved = state.to_dict()
     saved["memory"] = {key: value for key, value in state.memory.items() if key != name}

@@ -11,8 +11,7 @@ from bench.contracts.variant import Stop, Variant
 from bench.variants._durations import Duration, in_epochs
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class DartsPlus(Variant):
@@ -45,7 +44,7 @@ class DartsPlus(Variant):
     stable: int | None = Field(10, ge=2, description="stop after so many epochs of one ranking")
     start: Duration = Field(0.2, description="never before: epochs, or a share below 1")
 
-    def stop(self, setup: Setup, state: SearchState) -> Stop | None:
+    def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """Apply the criteria."""
         if state.epoch < in_epochs(self.start, setup.settings.search.epochs):
             return None

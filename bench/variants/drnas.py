@@ -16,8 +16,7 @@ from bench.streams import generator
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class Drnas(Variant):
@@ -109,7 +108,7 @@ class Drnas(Variant):
         volumes = torch.lgamma(total)[:, 0] - torch.lgamma(c).sum(-1) - torch.lgamma(n)
         return self.kl * (volumes + shift).sum()
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Shrink and widen at the end of a stage."""
         epochs, stages = setup.settings.search.epochs, len(self.K)
         before = state.memory.get(self.name, {}).get("stage", 0)

@@ -8,8 +8,7 @@ from bench.contracts.variant import Stop
 from bench.variants._eigenvalue import EigenvalueRule, Rule
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class HessianEarlyStop(EigenvalueRule):
@@ -48,7 +47,7 @@ class HessianEarlyStop(EigenvalueRule):
         "code": {"rule": "code"},
     }
 
-    def decide(self, setup: Setup, state: SearchState, rule: Rule) -> Stop | None:
+    def decide(self, setup: SearchView, state: StateView, rule: Rule) -> Stop | None:
         """Stop."""
         values = state.memory[self.name]["values"]
         if (epoch := rule.verdict(values)) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -14,8 +13,7 @@ from bench.streams import seed_of
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
-    from bench.search.setup import Setup
-    from bench.search.state import SearchState
+    from bench.contracts.search import SearchView, StateView
 
 
 class OperationShrinking(Variant):
@@ -80,7 +78,7 @@ class OperationShrinking(Variant):
         """Wait for the warm-up of the stage."""
         return within_stage(moment.epoch, moment.epochs, len(self.keep) + 1) >= self.warmup
 
-    def after_epoch(self, setup: Setup, state: SearchState) -> None:
+    def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Shrink at the end of a stage."""
         epochs, stages = setup.settings.search.epochs, len(self.keep) + 1
         now = stage(state.epoch, epochs, stages)
@@ -88,7 +86,12 @@ class OperationShrinking(Variant):
             return
         state.memory[self.name] = strongest(setup, state, self.keep[now - 1])
         if self.restart:
-            from bench.search.setup import initial_state  # it imports variants
+            from bench.search.setup import (  # only when it acts: saves start-up time
+                Setup,
+                initial_state,
+            )
+            from bench.search.state import SearchState
 
             seed = seed_of(setup.seed, self.name, now)
-            state.adopt(initial_state(replace(setup, seed=seed), state.epoch))
+            fresh = initial_state(Setup.of(setup).having(seed=seed), state.epoch)
+            SearchState.of(state).adopt(fresh)

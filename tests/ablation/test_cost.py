@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.ablation.file import read_ablation
+from bench.runs import cost
 from bench.runs import spec as plan
 
 TEXT = """
@@ -38,13 +39,13 @@ def specs(tmp_path: Path) -> dict[str, plan.RunSpec]:
 
 def test_passes_of_the_search(specs: dict[str, plan.RunSpec]) -> None:
     """Ten epochs of two steps: 1 + 1 F first-order, 1 + 12 F and one HVP of 5 F truncated reverse."""
-    assert plan.passes(specs["a"]) == 20 * 2
-    assert plan.passes(specs["b"]) == 20 * (1 + 12 + 5)
+    assert cost.passes(specs["a"]) == 20 * 2
+    assert cost.passes(specs["b"]) == 20 * (1 + 12 + 5)
 
 
 def test_instruments_are_added_up(specs: dict[str, plan.RunSpec]) -> None:
     """Read in epochs 3, 6, 9 and at the end; and in every epoch, a third of F per batch."""
-    assert plan.readings(specs["b"]) == {"gradient_share": 4 * 8, "loss_crossing": 10 * 2}
-    assert plan.cost(specs["b"], {}).instruments == pytest.approx(52 / (52 + 360))
-    assert plan.cost(specs["a"], {}).instruments == 0
-    assert plan.work(specs["b"]) / plan.work(specs["a"]) == pytest.approx((360 + 52) / 40)
+    assert cost.readings(specs["b"]) == {"gradient_share": 4 * 8, "loss_crossing": 10 * 2}
+    assert cost.cost(specs["b"], {}).instruments == pytest.approx(52 / (52 + 360))
+    assert cost.cost(specs["a"], {}).instruments == 0
+    assert cost.work(specs["b"]) / cost.work(specs["a"]) == pytest.approx((360 + 52) / 40)

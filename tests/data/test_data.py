@@ -109,7 +109,49 @@ def test_folder_errors_are_one_line(tmp_path):
         registry.parse("data", {"name": "image_folder", "root": str(tmp_path)}).load()
 
 
+def embedded():
+    """Return the sources that need no files: they can be read wherever the tests run."""
+    found = []
+    for name in registry.names("data"):
+        fields = registry.load("data", name).model_fields
+        if "root" not in fields:
+            found.append(name)
+    return found
+
+
+def same(one, other):
+    return torch.equal(one.pixels, other.pixels) and torch.equal(one.labels, other.labels)
+
+
 @pytest.mark.parametrize("name", registry.names("data"))
 def test_contract(name):
     source = registry.load("data", name)
     assert source.summary().endswith(".") and "split_seed" in source.model_fields
+
+
+@pytest.mark.parametrize("name", embedded())
+def test_contract_of_what_is_embedded(name):
+    """Reproducible split, halves that make up the training images, sizes, what is declared."""
+    source = registry.parse("data", {"name": name, "size": 400})
+    assert registry.parse("data", registry.dump(source)) == source
+    whole, halves = source.load(), source.halves()
+    assert whole.pixels.dtype == torch.uint8 and whole.pixels.dim() == 4 and len(whole) == 400
+    assert source.extent() == (whole.pixels.shape[-1], 400)
+    assert len(halves.train) == len(halves.valid) == 200
+    assert whole.labels.min() >= 0 and whole.labels.max() < whole.classes
+    for half in (halves.train, halves.valid):
+        assert half.labels.bincount(minlength=whole.classes).min() >= 0.5 * 200 / whole.classes
+        assert (half.mean, half.std) == (whole.mean, whole.std)
+    again = registry.parse("data", {"name": name, "size": 400})
+    assert same(again.load(), whole)
+    assert same(again.halves().train, halves.train) and same(again.halves().valid, halves.valid)
+    other = registry.parse("data", {"name": name, "size": 400, "split_seed": 1}).halves()
+    assert not same(other.train, halves.train)
+    rows = [
+        set(map(tuple, half.pixels.flatten(1).tolist())) for half in (halves.train, halves.valid)
+    ]
+    assert not rows[0] & rows[1]
+    small = registry.parse("data", {"name": name, "resolution": 4}).load()
+    assert small.pixels.shape[-2:] == (4, 4)
+    with pytest.raises(DataError, match=f"size: 9999999 images asked for, {name} has"):
+        registry.parse("data", {"name": name, "size": 9_999_999}).halves()

@@ -201,7 +201,7 @@ def swapped(module, other):
 
 def member_of(module, seam):
     """Return the one member that a module (perhaps a broken one) holds."""
-    contract = getattr(importlib.import_module(f"bench.{seam}"), registry.SEAMS[seam])
+    contract = registry.contract_of(seam)
     found = [
         value
         for value in vars(module).values()

@@ -71,3 +71,30 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(fresh, tmp_path):
     with pytest.raises(PermissionError):
         kernels._compiled(source())
     assert kernels.load("nb201_cell") is None
+
+
+def test_a_damaged_library_is_compiled_again(fresh):
+    _, count = fresh
+    library = kernels._compiled(source())
+    whole = library.read_bytes()
+    for broken in (whole[:-1], whole[1:], bytes([whole[0] ^ 1]) + whole[1:], b""):
+        library.write_bytes(broken)
+        with pytest.raises(ValueError, match="checksum"):
+            kernels._library(library)
+        assert kernels._compiled(source()) == library and library.read_bytes() == whole
+    assert count() == 5
+
+
+@pytest.mark.skipif(kernels.compiler() is None, reason="NO C++ COMPILER: no library was loaded")
+def test_a_real_library_is_loaded_through_its_descriptor(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "seven.cpp").write_text('extern "C" int seven() { return 7; }')
+    library = kernels._compiled(tmp_path / "seven.cpp")
+    loaded = kernels._library(library)
+    assert loaded.seven() == 7 and "/proc/self/fd/" in str(loaded)
+    (tmp_path / "seven.cpp").write_text('extern "C" int seven() { return 8; }')
+    assert kernels._library(kernels._compiled(tmp_path / "seven.cpp")).seven() == 8
+    link = tmp_path / "cache" / "kernels" / "link.so"
+    link.symlink_to(library)
+    with pytest.raises(ValueError, match="is a link"):
+        kernels._library(link)

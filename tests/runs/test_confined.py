@@ -108,8 +108,21 @@ def test_3_default_outputs_behind_links_are_refused(project, where):
     assert isinstance(done.exception, ValueError) and "name it with --output" in str(done.exception)
 
 
-@pytest.mark.parametrize("name", ["..yaml", "...yaml", "....yaml", "a..yaml"])
-def test_4_names_of_ablation_files_stay_inside(project, name):
+@pytest.mark.parametrize(
+    "stem", [".", "..", "...", "a b", "a\n#b", "$(touch x)", "-rf", "a" * 65, "ä"]
+)
+def test_9_names_of_ablation_files_and_profiles_that_are_none_are_refused(project, stem):
+    profile = ROOT / "ablations/profiles/smoke.yaml"
+    (project / f"{stem}.yaml").write_text(FILE.read_text())
+    with pytest.raises(ConfigError, match=r"the file: .* cannot be a name"):
+        read_ablation(project / f"{stem}.yaml", str(profile))
+    (project / f"{stem}.yaml").write_text(profile.read_text())
+    with pytest.raises(ConfigError, match=r"--profile: .* cannot be a name"):
+        read_ablation(FILE, str(project / f"{stem}.yaml"))
+
+
+def test_names_of_ablation_files_stay_inside(project):
+    name = "a..yaml"
     (project / name).write_text(FILE.read_text())
     ablation = read_ablation(project / name, str(ROOT / "ablations/profiles/smoke.yaml"))
     root = default_output(ablation)

@@ -1,10 +1,15 @@
 """The index: read without parsing what has not changed, and always what the folders say."""
 
 import time
+from pathlib import Path
 
 import pandas as pd
 
 from bench.runs import index, store
+
+
+def _table(root: Path, rebuild: bool = False) -> pd.DataFrame:
+    return pd.DataFrame(index.rows(root, rebuild=rebuild))
 
 
 def make(root, number, **numbers):
@@ -30,12 +35,12 @@ def test_listing_ten_thousand_runs_takes_under_two_seconds(tmp_path):
     for number in range(10_000):
         make(tmp_path, number)
     began = time.perf_counter()
-    first = store.index(tmp_path)
+    first = _table(tmp_path)
     built = time.perf_counter() - began
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        again = store.index(tmp_path)
+        again = _table(tmp_path)
         times.append(time.perf_counter() - began)
     print(f"\nindex of 10,000: built in {built:.1f} s, read in {min(times):.2f} s")
     assert len(first) == 10_000 and min(times) < 2
@@ -44,19 +49,19 @@ def test_listing_ten_thousand_runs_takes_under_two_seconds(tmp_path):
 
 def test_every_change_is_seen(tmp_path):
     folders = [make(tmp_path, number) for number in range(5)]
-    assert store.index(tmp_path)["tau"].tolist() == [0.5] * 5
+    assert _table(tmp_path)["tau"].tolist() == [0.5] * 5
     make(tmp_path, 3, tau=0.7)  # the same size
-    assert sorted(store.index(tmp_path)["tau"]) == [0.5] * 4 + [0.7]
+    assert sorted(_table(tmp_path)["tau"]) == [0.5] * 4 + [0.7]
     (folders[0] / store.RESULT).unlink()
-    assert len(store.index(tmp_path)) == 4
+    assert len(_table(tmp_path)) == 4
     make(tmp_path, 9, status="failed")
-    assert sorted(store.index(tmp_path)["status"]) == ["failed"] + ["ok"] * 4
+    assert sorted(_table(tmp_path)["status"]) == ["failed"] + ["ok"] * 4
     text = (folders[1] / store.RESULT).read_text()
     (folders[1] / store.RESULT).write_text(text.replace('"tau": 0.5', '"tau": 0.9'))
-    assert len(store.index(tmp_path)) == 4  # damaged: not in it
+    assert len(_table(tmp_path)) == 4  # damaged: not in it
     for folder in folders[2:]:
         (folder / store.RESULT).unlink()
-    assert store.index(tmp_path)["status"].tolist() == ["failed"]
+    assert _table(tmp_path)["status"].tolist() == ["failed"]
 
 
 def test_a_ranking_that_changes_takes_its_result_out(tmp_path):
@@ -64,11 +69,11 @@ def test_a_ranking_that_changes_takes_its_result_out(tmp_path):
 
     ranking = b"some parquet"
     folder = make(tmp_path, 1, files={store.RANKING: hashlib.sha256(ranking).hexdigest()})
-    assert store.index(tmp_path).empty
+    assert _table(tmp_path).empty
     (folder / store.RANKING).write_bytes(ranking)
-    assert len(store.index(tmp_path)) == 1
+    assert len(_table(tmp_path)) == 1
     (folder / store.RANKING).write_bytes(ranking + b"!")
-    assert store.index(tmp_path).empty
+    assert _table(tmp_path).empty
 
 
 def test_a_folder_that_cannot_be_written_can_be_listed(tmp_path, monkeypatch):
@@ -78,5 +83,5 @@ def test_a_folder_that_cannot_be_written_can_be_listed(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(index, "write_atomically", full)
-    assert len(store.index(tmp_path)) == 1
-    assert store.index(tmp_path / "nowhere").empty
+    assert len(_table(tmp_path)) == 1
+    assert _table(tmp_path / "nowhere").empty

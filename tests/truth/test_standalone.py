@@ -17,8 +17,9 @@ from bench.commands.evaluate import read
 from bench.contracts import registry
 from bench.contracts.truth import TruthError
 from bench.ranking.measure import measure
+from bench.runs.cost import work
 from bench.runs.run import worth
-from bench.runs.spec import RunSpec, work
+from bench.runs.spec import RunSpec
 from bench.search.loop import Interrupted
 from bench.search.settings import Settings
 from bench.search.setup import Setup, build, initial_state

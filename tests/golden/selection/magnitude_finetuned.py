@@ -19,7 +19,7 @@ INERT = {
     "batch: int": "told by the table of perturbation",
     "tuned.epoch = max": "the last epoch's schedules; see tests/selection",
     "if i < len(": "no tuning after the last; told by the table of perturbation",
-    "tuned.step += 1": "counts steps",
+    "state.step += 1": "counts steps",
     "learns: bool": "told by the table of perturbation",
     "midway: ClassVar": "joins a search under way",
     "False, description=": "told by the table of perturbation",

@@ -139,7 +139,7 @@ def projected():
 
 INERT = {
     "tuned.epoch = max": "the last epoch's schedules; see tests/selection",
-    "tuned.step += 1": "counts steps",
+    "state.step += 1": "counts steps",
     "learns: bool": "a default that select never uses",
     "moment, right, loss": "where a sum begins",
 }

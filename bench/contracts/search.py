@@ -1,0 +1,243 @@
+"""What a hook may see of a search under way: its fixed parts, and its state.
+
+Variants, selection rules and instruments are given these two. They are the typed outside of
+`bench.search.setup.Setup` and `bench.search.state.SearchState`; the engine is not imported here,
+so that a member can be read, checked and tested without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from bench.contracts.data import DataSource, Halves
+from bench.contracts.hypergradient import Hypergradient, Problem, Tensors
+from bench.contracts.space import Active, Space, Supernet
+from bench.contracts.truth import Truth, TruthSource
+
+if TYPE_CHECKING:
+    from bench.contracts.data import Batch
+    from bench.contracts.variant import Moment, Phase, Variant
+
+
+class WeightSettings(Protocol):
+    """How the weights are trained: SGD, whose rate follows a cosine per step."""
+
+    @property
+    def lr(self) -> float:
+        """The rate of the first step."""
+
+    @property
+    def lr_min(self) -> float:
+        """The rate after the last step."""
+
+    @property
+    def weight_decay(self) -> float:
+        """SGD's weight decay."""
+
+    @property
+    def clip(self) -> float | None:
+        """The largest global norm of a gradient; None: no clipping."""
+
+
+class ArchitectureSettings(Protocol):
+    """How the architecture parameters are trained: Adam."""
+
+    @property
+    def lr(self) -> float:
+        """Adam's rate."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Adam's weight decay."""
+
+
+class LoopSettings(Protocol):
+    """How long a search is and how it steps."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole search."""
+
+    @property
+    def batch(self) -> int:
+        """Images of a step, in each half."""
+
+    @property
+    def order(self) -> str:
+        """``weights_first`` or ``architecture_first``."""
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``bfloat16``."""
+
+    @property
+    def weights(self) -> WeightSettings:
+        """The weights' optimiser."""
+
+    @property
+    def architecture(self) -> ArchitectureSettings:
+        """The architecture's optimiser."""
+
+
+class RunSettings(Protocol):
+    """The settings of one run, as members may read them."""
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+
+    @property
+    def data(self) -> DataSource:
+        """Where the images come from."""
+
+    @property
+    def truth(self) -> TruthSource | None:
+        """Where the ground truth comes from, if there is one."""
+
+    @property
+    def search(self) -> LoopSettings:
+        """The bilevel loop."""
+
+    @property
+    def ranking(self) -> Any:
+        """The protocol of the ranking at the end (`bench.ranking.protocol.Protocol`), or None."""
+
+    @property
+    def kernel(self) -> str:
+        """What does the arithmetic: ``auto``, ``torch`` or ``inductor``."""
+
+
+class CompositionView(Protocol):
+    """All variants of a search as one."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants, in the order of the ablation file."""
+
+    @property
+    def learns_architecture(self) -> bool:
+        """Whether alpha means anything at the end."""
+
+    def mixture(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
+        """Return the mixture weights [E, O]."""
+
+    def candidates(self, moment: Moment) -> Active | None:
+        """Return the operations that still compete on every edge, or None for all."""
+
+    def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> object | None:
+        """Return what happens inside cells (`CellHooks`), or None where no variant acts there."""
+
+
+class StateView(Protocol):
+    """What changes while a search runs; see `bench.search.state.SearchState`.
+
+    An instrument reads it and leaves it as it was. A variant may write to ``memory`` between
+    epochs, and to the rest where that is what its paper says.
+    """
+
+    supernet: Supernet
+    architecture: dict[str, Tensor]
+    weight_optimizer: torch.optim.SGD
+    architecture_optimizer: torch.optim.Adam
+    step: int
+    epoch: int
+    running: dict[str, float]
+    history: list[dict[str, Any]]
+    memory: dict[str, Any]
+    hypergradient: dict[str, Tensor]
+    stopped: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values only, as a checkpoint keeps them."""
+
+    def load_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `to_dict` gave."""
+
+
+class SearchView(Protocol):
+    """The fixed parts of a search, and what can be worked out from them and a state."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings of the run."""
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+
+    @property
+    def composition(self) -> CompositionView:
+        """The variants, as one."""
+
+    @property
+    def hypergradient(self) -> Hypergradient:
+        """The estimator of the architecture gradient."""
+
+    @property
+    def data(self) -> Halves:
+        """The images of both halves, on the device."""
+
+    @property
+    def truth(self) -> Truth | None:
+        """What cells are really worth, if it is known."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run; random streams are made from it (`bench.streams`)."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Bilevel steps of an epoch."""
+
+    def having(self, **changes: Any) -> Self:
+        """Return the same parts with some of them (``seed``, ``composition``, …) changed."""
+
+    def moment(self, state: StateView, phase: Phase, step: int | None = None) -> Moment:
+        """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
+
+    def batch(self, half: str, step: int) -> Batch:
+        """Return the batch that an update sees at a step: ``train`` or ``valid``."""
+
+    def mixture(self, state: StateView) -> Tensor:
+        """Return the present mixture weights [E, O] as a measurement sees them."""
+
+    def strength(self, state: StateView) -> Tensor:
+        """Return what a cell is read off by [E, O]: the mixture, whole edges weighed."""
+
+    def running_statistics(self, state: StateView) -> bool:
+        """Say whether forward passes would change buffers of the supernet."""
+
+    def logits(
+        self,
+        state: StateView,
+        moment: Moment,
+        batch: Batch,
+        mixture: Tensor,
+        active: Sequence[Sequence[int]] | None = None,
+        *,
+        weights: Tensors | None = None,
+        architecture: Tensors | None = None,
+        pure: bool = False,
+    ) -> Tensor:
+        """Run the supernet with the variants' hooks; logits [B, classes].
+
+        Parameters
+        ----------
+        active
+            Operations to run on every edge; None: what the variants say.
+        weights, architecture
+            Stand-ins for the state's own.
+        pure
+            Leave running statistics untouched.
+        """
+
+    def problem(self, state: StateView, perturbation: Tensor | None = None) -> Problem:
+        """Return the bilevel problem at this step; its losses are pure functions."""

@@ -1,0 +1,10 @@
+"""What architectures are really worth: one source a module. The contract is `bench.contracts.truth`."""
+
+from bench.contracts.truth import (
+    NB201,
+    Truth,
+    TruthError,
+    TruthSource,
+)
+
+__all__ = ["NB201", "Truth", "TruthError", "TruthSource"]
