@@ -54,12 +54,12 @@ class Tpe(BlackBox):
                 n_startup_trials=self.startup,
                 n_ei_candidates=self.candidates,
             )
-        said = optuna.logging.get_verbosity()
+        verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             study = optuna.create_study(direction="maximize", sampler=sampler)
         finally:
-            optuna.logging.set_verbosity(said)
+            optuna.logging.set_verbosity(verbosity)
         space: dict[str, optuna.distributions.BaseDistribution] = {
             str(edge): optuna.distributions.CategoricalDistribution(range(count))
             for edge, count in enumerate(choices)

@@ -33,10 +33,10 @@ def baseline(
 
     old = recorded.read(baselines) if keep_bank else None
 
-    def said(text: str) -> None:
+    def notify(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    made = recorded.make(reason, jobs=jobs, keep=old, said=said)
+    made = recorded.make(reason, jobs=jobs, keep=old, notify=notify)
     path = recorded.write(made, baselines)
     print(f"wrote   {path}")
     for name, values in made.bank.items():

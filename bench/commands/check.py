@@ -27,7 +27,7 @@ def check(
     ] = False,
     draw: Annotated[
         str | None,
-        typer.Option("--draw", help="What fresh seeds derive from; the commit if not said."),
+        typer.Option("--draw", help="What fresh seeds derive from; the commit if not notify."),
     ] = None,
     speed: Annotated[
         Path | None, typer.Option("--speed", help="A pytest-benchmark JSON to track beside it.")
@@ -76,10 +76,10 @@ def check(
     timed = timings.read(speed) if speed is not None else None
     drawn = draw or recorded.provenance()["commit"] or "no commit"
 
-    def said(text: str) -> None:
+    def notify(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    report = run(base, drawn, jobs=jobs, quick=quick, speed=timed, said=said)
+    report = run(base, drawn, jobs=jobs, quick=quick, speed=timed, notify=notify)
     if record:
         recorded.append(kept, report.line())
     for path, content in (
@@ -89,10 +89,10 @@ def check(
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-            said(f"wrote   {path}")
+            notify(f"wrote   {path}")
     if trend is not None:
         lines = recorded.history(own, kept)
-        said(f"trend   {write_trend(lines if record else [*lines, report.line()], trend)}")
+        notify(f"trend   {write_trend(lines if record else [*lines, report.line()], trend)}")
     print(json.dumps(store.finite(report.line())) if as_json else render.text(report))
     if report.verdict != "green":
         raise typer.Exit(cli.REGRESSION)

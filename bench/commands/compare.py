@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from bench.report.contrast import Comparison
     from bench.report.summary import Summary
-    from bench.report.verdict import Comparison
 
 DEFAULT = ("skip_count", "weight_free_share", "true_accuracy", "regret", "tau", "tau_loss")
 NEEDS_PROTOCOL = frozenset({"tau", "tau_loss", "tau_parameters"})
@@ -83,8 +83,8 @@ def comparisons(
     """Compare one variant of one folder with one of another, metric by metric."""
     from bench.contracts.registry import did_you_mean
     from bench.metrics import METRICS
+    from bench.report.contrast import pair, values
     from bench.report.summary import numeric
-    from bench.report.verdict import pair, values
 
     known = [*METRICS, *numeric(left.runs), *numeric(right.runs)]
     for name in metrics or []:
@@ -163,10 +163,10 @@ def table(found: list[Comparison], against: str) -> None:
             last = (item.of, item.against)
             print(f"\n{item.of} − {item.against}")
             print(line.format("", "difference", "95 %", "pairs", "tied", "p", "p (Holm)", "δ"))
-        said = metric(item.metric)
+        measure = metric(item.metric)
         print(line.format(
-            said.title[:28], said.text(item.difference.estimate, signed=True),
-            bounds(item.difference, said.digits, signed=True), f"{len(item.seeds)}/{item.planned}",
+            measure.title[:28], measure.text(item.difference.estimate, signed=True),
+            bounds(item.difference, measure.digits, signed=True), f"{len(item.seeds)}/{item.planned}",
             item.ties, p_text(item.p), p_text(float(p_holm)), number(item.delta, 2, signed=True),
         ))  # fmt: skip
         few = few or too_few_seeds(len(item.seeds), len(found))

@@ -65,7 +65,7 @@ def _many(runs: list[Path], protocol: Path, output: Path | None, as_json: bool) 
     table = sweep(
         runs,
         lambda own: read_protocols(protocol, own),
-        said=lambda text: print(text, file=sys.stderr, flush=True),
+        notify=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +98,10 @@ def sensitivity(table: pd.DataFrame, protocol: Path) -> str:
             numbers.append(f"{rows[name].mean():.3f} {spread}")
         end = [str(len(rows)), *numbers, f"{rows['tau_parameters'].mean():.3f}"]
         lines.append("| " + " | ".join([*cells, *end]) + " |")
-    said = (
+    closing = (
         "(least to greatest) over seeds; [95 % bootstrap interval over cells] where there is one."
     )
-    return "\n".join([*lines, "", said])
+    return "\n".join([*lines, "", closing])
 
 
 def _one(

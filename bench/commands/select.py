@@ -26,7 +26,7 @@ def select(
     from bench.ablation.file import assignment
     from bench.contracts import registry
     from bench.runs import checkpoint, store
-    from bench.runs.run import arithmetic, rewind, worth
+    from bench.runs.run import arithmetic, judge_cell, rewind
     from bench.search.setup import build, restored
 
     if not (run / store.SPEC).is_file():
@@ -43,7 +43,7 @@ def select(
         setup = build(spec.settings, spec.variants, spec.seed)
         state = restored(setup, saved)
         rewind(state)
-        found = worth(setup, chosen.select(setup, state))
+        found = judge_cell(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}
     if as_json:
         print(json.dumps(found))

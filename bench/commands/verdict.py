@@ -26,8 +26,8 @@ def verdict(
     """Judge explanations by the rules in their ablation files; writes verdict.html and .md."""
     import json
 
-    from bench.report.explanations import read
-    from bench.report.verdict_page import write
+    from bench.report.ruling import read
+    from bench.report.ruling_page import write
 
     verdicts = read(directories)
     written = write(verdicts, to)

@@ -105,7 +105,7 @@ class Hypergradient(Member):
         """How many training batches the estimator asks for (0: none)."""
         return 0
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """Return the cost of one estimate in units of F, for ``parameters`` entries of λ.
 
         What `bench plan` reckons with; ``time`` is the formula.

@@ -27,7 +27,7 @@ class Instrument(Member):
 
     every: int = Field(1, ge=1, description="read after every so many epochs")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """Return the cost of one reading in units of F, for ``parameters`` entries of alpha.
 
         What `bench plan` adds up; F is a forward and backward pass of a training batch.

@@ -334,7 +334,7 @@ class Space(Member):
         wanted = {i for i, name in enumerate(self.operations) if name in operations}
         return sum(operation in wanted for operation in architecture)
 
-    def composition(self, architecture: Architecture) -> dict[str, float]:
+    def describe(self, architecture: Architecture) -> dict[str, float]:
         """Describe a cell: ``skip_count`` and ``weight_free_share`` of the edges that it has.
 
         Where there are several kinds of cells, also of each: ``skip_count_normal`` and so on.

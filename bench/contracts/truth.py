@@ -84,10 +84,10 @@ class Truth:
         known = self.reference
         return float(np.nanmax(self.mean(known))) if known else float("nan")
 
-    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+    def accuracy_of(self, cell: str, notify: Callable[[str], None] = lambda text: None) -> float:
         """Return the mean accuracy of a cell that a search has found; NaN where unknown.
 
-        A truth that trains does so now, calls ``said`` with a line now and then, and lets
+        A truth that trains does so now, calls ``notify`` with a line now and then, and lets
         through what that raises.
         """
         return float(self.mean([cell])[0])
@@ -116,7 +116,7 @@ class TruthSource(Member):
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
 
-    def work(self, settings: RunSettings) -> float:
+    def multiply_adds(self, settings: RunSettings) -> float:
         """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
         return 0.0
 

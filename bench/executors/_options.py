@@ -41,9 +41,9 @@ def make(name: str, jobs: int | None = None, sets: Sequence[str] = ()) -> Execut
     except registry.UnknownMemberError as error:
         raise ConfigError(f"--executor {name}: {error}") from None
     options: dict[str, Any] = {}
-    said: dict[str, str] = {}
+    origin: dict[str, str] = {}
     if jobs is not None and "jobs" in kind.model_fields:
-        options["jobs"], said["jobs"] = jobs, f"--jobs {jobs}"
+        options["jobs"], origin["jobs"] = jobs, f"--jobs {jobs}"
     for text in split(sets)[0]:
         key, equals, value = text.partition("=")
         owner, _, field = key.partition(".")
@@ -55,7 +55,7 @@ def make(name: str, jobs: int | None = None, sets: Sequence[str] = ()) -> Execut
         if top not in kind.model_fields:
             hint = registry.did_you_mean(top, list(kind.model_fields))
             raise ConfigError(f"--set {text}: {owner}.{top}: unknown field; {hint}")
-        said[top] = f"--set {text}"
+        origin[top] = f"--set {text}"
         if inner:  # slurm.sbatch.mail-user=me
             options.setdefault(top, {})[inner] = _value(text, value)
         else:
@@ -66,7 +66,7 @@ def make(name: str, jobs: int | None = None, sets: Sequence[str] = ()) -> Execut
         details = error.errors()[0]
         top = str(details["loc"][0])
         raise ConfigError(
-            f"{said.get(top, f'--executor {name}')}: {name}.{top}: {details['msg']}"
+            f"{origin.get(top, f'--executor {name}')}: {name}.{top}: {details['msg']}"
         ) from None
     return executor
 

@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 
 from bench.contracts.executor import Executor, Job
 from bench.runs import store
-from bench.runs.worker import EXIT, work
+from bench.runs.worker import EXIT, run_folder
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 STATUS = {code: status for status, code in EXIT.items() if code}
@@ -98,7 +98,7 @@ class Processes(Executor):
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
         environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
         process: BaseProcess = serve(job.spec.settings.threads).Process(
-            target=work, args=(str(job.folder), environment), daemon=True
+            target=run_folder, args=(str(job.folder), environment), daemon=True
         )
         with pinned(job.spec.settings.threads):
             process.start()

@@ -22,7 +22,7 @@ from bench.runs.checkpoint import write_atomically
 
 FOLDER = Path("results") / "baselines"
 FILE, HISTORY = "gate.json", "history.jsonl"
-Said = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class BaselineError(ValueError):
@@ -78,7 +78,7 @@ def provenance() -> dict[str, str]:
     }
 
 
-def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said) -> Baseline:
+def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, notify: Notify) -> Baseline:
     """Record a baseline.
 
     Parameters
@@ -93,10 +93,10 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said
     """
     if not reason.strip():
         raise ValueError("--reason: say why these numbers are the right ones from now on")
-    said("traces")
+    notify("traces")
     traces = record()
     if keep is None:
-        found = searches.outcomes(list(range(BANK)), jobs, said)
+        found = searches.outcomes(list(range(BANK)), jobs, notify)
         bank = {name: [found[seed][name] for seed in range(BANK)] for name in searches.METRICS}
         if not np.isfinite(np.array(list(bank.values()))).all():
             raise ValueError("a search of the bank diverged: nothing was recorded")
@@ -104,7 +104,7 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, said: Said
         bank = keep.bank
     margins = {name: margin for name, (*_, margin) in searches.METRICS.items()}
     matrix = np.array([bank[name] for name in bank]).T
-    said("calibration")
+    notify("calibration")
     seen = {
         name: calibration.detectable(matrix, list(margins.values()), i)
         for i, name in enumerate(bank)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.gate import invariants, searches, traces
-from bench.gate.baseline import Baseline, Said, provenance
+from bench.gate.baseline import Baseline, Notify, provenance
 from bench.gate.seedbank import CONFIRMING, FRESH, Judgement, judge
 from bench.gate.traces import Finding
 from bench.streams import seed_of
@@ -81,7 +81,7 @@ def deterministic(baseline: Baseline) -> list[Finding]:
 
 
 def statistical(
-    baseline: Baseline, seeds: list[int], jobs: int, said: Said
+    baseline: Baseline, seeds: list[int], jobs: int, notify: Notify
 ) -> tuple[list[Judgement], list[int]]:
     """Run the second layer; returns its judgements and the seeds that were needed."""
 
@@ -95,11 +95,11 @@ def statistical(
             for name, bank in baseline.bank.items()
         ]  # fmt: skip
 
-    values = searches.outcomes(seeds[:FRESH], jobs, said)
+    values = searches.outcomes(seeds[:FRESH], jobs, notify)
     judgements = judged(values)
     if suspects := [j.metric for j in judgements if j.status == "suspect"]:
-        said(f"suspect: {', '.join(suspects)}; {CONFIRMING} confirming seeds")
-        values |= searches.outcomes(seeds[FRESH:], jobs, said)
+        notify(f"suspect: {', '.join(suspects)}; {CONFIRMING} confirming seeds")
+        values |= searches.outcomes(seeds[FRESH:], jobs, notify)
         judgements = judged(values)
     return judgements, list(values)
 
@@ -111,7 +111,7 @@ def check(
     jobs: int = 1,
     quick: bool = False,
     speed: dict[str, tuple[float, str]] | None = None,
-    said: Said = lambda text: None,
+    notify: Notify = lambda text: None,
 ) -> Report:
     """Check the working tree.
 
@@ -123,14 +123,14 @@ def check(
         Run the deterministic layer only.
     """
     started = time.monotonic()
-    said("deterministic layer")
+    notify("deterministic layer")
     findings = deterministic(baseline)
     judgements: list[Judgement] = []
     seeds: list[int] = []
     if not quick:
         seeds = fresh_seeds(draw)
-        said(f"fresh seeds {', '.join(map(str, seeds[:FRESH]))}, from {draw!r}")
-        judgements, seeds = statistical(baseline, seeds, jobs, said)
+        notify(f"fresh seeds {', '.join(map(str, seeds[:FRESH]))}, from {draw!r}")
+        judgements, seeds = statistical(baseline, seeds, jobs, notify)
     return Report(
         baseline, findings, judgements, draw, seeds, time.monotonic() - started, provenance(),
         speed or {},

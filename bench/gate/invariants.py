@@ -86,12 +86,12 @@ def _default_column() -> Finding:
 
 def _look_up(setup: Setup, truth: Truth) -> Finding:
     """Look cells up: each must be worth its own row of the table."""
-    from bench.runs.run import worth
+    from bench.runs.run import judge_cell
 
     wrong = [
         name
         for cell in list(setup.space.unique())[::1000]
-        if worth(setup, cell)["true_accuracy"]
+        if judge_cell(setup, cell)["true_accuracy"]
         != float(np.nanmean(truth.accuracy[name := setup.space.encode(cell)]))
     ]
     detail = f"wrong for {wrong[0]}" if wrong else "a cell is worth its own row"

@@ -128,7 +128,7 @@ def steps(setup: Setup, state: SearchState, look: Callable[[SearchState], None])
 def outcome(name: str, seed: int) -> Numbers:
     """Run one of the judged searches; a search that diverges is worth NaN in every metric."""
     from bench.ranking.measure import measure
-    from bench.runs.run import worth
+    from bench.runs.run import judge_cell
     from bench.search.loop import DivergedError
 
     with arithmetic():
@@ -152,7 +152,7 @@ def outcome(name: str, seed: int) -> Numbers:
             state.architecture["alpha"].zero_()
         even = settings.instruments[0].observe(setup, state)
         return {
-            "true_accuracy": float(worth(setup, cell)["true_accuracy"]),
+            "true_accuracy": float(judge_cell(setup, cell)["true_accuracy"]),
             "valid_accuracy": float(learned["valid_accuracy"]),
             "mixture_gain": float(even["valid_loss"] - learned["valid_loss"]),
         }
@@ -164,7 +164,7 @@ def metrics_of(name: str) -> list[str]:
 
 
 def outcomes(
-    seeds: list[int], jobs: int = 1, said: Callable[[str], None] = lambda text: None
+    seeds: list[int], jobs: int = 1, notify: Callable[[str], None] = lambda text: None
 ) -> dict[int, Numbers]:
     """Run every judged search with every seed: seed → all metrics.
 
@@ -179,7 +179,7 @@ def outcomes(
     def take(name: str, seed: int, numbers: Numbers) -> None:
         found[seed] |= numbers
         shown = ", ".join(f"{key} {value:.3f}" for key, value in numbers.items())
-        said(f"{name} seed {seed}: {shown}")
+        notify(f"{name} seed {seed}: {shown}")
 
     if jobs == 1:
         for name, seed in tasks:

@@ -52,7 +52,7 @@ class DartsSecondOrder(Hypergradient):
         """One training batch."""
         return 1
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return 4.0
 

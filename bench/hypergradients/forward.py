@@ -48,7 +48,7 @@ class Forward(Hypergradient):
         """T training batches."""
         return self.T
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return self.T + 1 + self.T * parameters * HVP
 

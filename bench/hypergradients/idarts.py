@@ -58,7 +58,7 @@ class Idarts(Hypergradient):
         """T training batches, the last of them also for the curvature."""
         return self.T
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return self.T + 2 + (self.K + 1) * HVP
 

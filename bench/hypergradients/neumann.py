@@ -50,7 +50,7 @@ class Neumann(Hypergradient):
         """One training batch, for the curvature alone: the weights do not move."""
         return 1
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return 2 + (self.K + 1) * HVP
 

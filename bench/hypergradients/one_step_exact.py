@@ -34,7 +34,7 @@ class OneStepExact(Hypergradient):
         """One training batch."""
         return 1
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return 2 + HVP
 

@@ -68,7 +68,7 @@ class Reverse(Hypergradient):
         """T training batches."""
         return self.T
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         kept = self.T if self.K is None else self.K
         return self.T + kept + 1 + kept * HVP

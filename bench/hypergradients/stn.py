@@ -81,7 +81,7 @@ class Stn(Trained):
         """T training batches, for fitting the response alone: the weights do not move."""
         return self.T
 
-    def passes(self, parameters: int) -> float:
+    def cost_in_passes(self, parameters: int) -> float:
         """See `Hypergradient.passes`."""
         return 3.0 if self.in_loop else 1 + 2.0 * self.T * self.pairs
 

@@ -71,7 +71,7 @@ class AlphaHessian(Instrument):
         0.01, gt=0, lt=1, description="lanczos: residual as a share of the largest |eigenvalue|"
     )
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         count = 1 if self.probe == "official" else self.batches
         return count * (2.5 * parameters if self.mode == "matrix" else 20.0)

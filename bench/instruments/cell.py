@@ -27,7 +27,7 @@ class Cell(Instrument):
         cell = space.discretise(setup.strength(state))
         share = mixture / mixture.sum(dim=-1, keepdim=True)
         reading = (
-            {name: float(value) for name, value in space.composition(cell).items()}
+            {name: float(value) for name, value in space.describe(cell).items()}
             | {
                 "alpha_entropy": float(-(share * share.clamp_min(1e-12).log()).sum(-1).mean()),
             }

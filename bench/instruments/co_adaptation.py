@@ -59,7 +59,7 @@ class CoAdaptation(Instrument):
         16, ge=1, description="pixels per image that are compared, drawn; null: all"
     )
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.batches / 3
 

@@ -59,7 +59,7 @@ class DiscretisationGap(Instrument):
     finetune: int = Field(0, ge=0, description="epochs of fine-tuning the cell; 0: none")
     lr: float = Field(0.0025, gt=0, description="constant learning rate of fine-tuning")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         batch = settings.search.batch
         images = self.images or 1000

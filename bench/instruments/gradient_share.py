@@ -52,7 +52,7 @@ class GradientShare(Instrument):
 
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return float(self.batches)
 

@@ -89,10 +89,10 @@ class HypergradientBias(Instrument):
             raise ValueError(f"{bias.REFERENCE!r} is the reference's own label")
         return estimators
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         members = (self.reference, *self.estimators.values())
-        return self.sequences * sum(member.passes(parameters) for member in members)
+        return self.sequences * sum(member.cost_in_passes(parameters) for member in members)
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""

@@ -34,7 +34,7 @@ class LossCrossing(Instrument):
     loss: float = Field(1.0, gt=0, description="cross-entropy to reach, in nats")
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.batches / 3
 

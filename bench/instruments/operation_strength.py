@@ -71,7 +71,7 @@ class OperationStrength(Instrument):
         1, ge=0, description="pairs per edge whose interaction is read, drawn; null: all"
     )
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         space = settings.space
         each = len(space.operations) - 1  # `none` has no strength

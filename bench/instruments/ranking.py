@@ -27,7 +27,7 @@ class Ranking(Instrument):
     size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
     images: int = Field(500, ge=2, description="validation images")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.size * self.images / (6 * settings.search.batch)
 

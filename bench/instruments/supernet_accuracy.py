@@ -24,7 +24,7 @@ class SupernetAccuracy(Instrument):
 
     images: int = Field(1000, ge=1, description="validation images, the same at every reading")
 
-    def passes(self, settings: RunSettings, parameters: int) -> float:
+    def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         return self.images / (3 * settings.search.batch)
 

@@ -74,7 +74,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def sweep(
     runs: Sequence[Path],
     protocols: Callable[[Protocol], list[tuple[dict[str, Any], Protocol]]],
-    said: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
     """Rank every run's checkpoint under every protocol.
 
@@ -88,13 +88,13 @@ def sweep(
     pandas.DataFrame
         A row per run and protocol: label, seed, what was varied, and all numbers of the ranking.
     """
-    return pd.DataFrame(list(_rows(runs, protocols, said)))
+    return pd.DataFrame(list(_rows(runs, protocols, notify)))
 
 
 def _rows(
     runs: Sequence[Path],
     protocols: Callable[[Protocol], list[tuple[dict[str, Any], Protocol]]],
-    said: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
     from bench.runs import store
     from bench.runs.reopen import reopen
@@ -108,7 +108,7 @@ def _rows(
                 numbers = measure(setup, state, protocol).flat()
                 yield {"label": spec.label, "seed": spec.seed, **varied, **numbers}
                 named = ", ".join(f"{key} {value}" for key, value in varied.items())
-                said(
+                notify(
                     f"{spec.label} seed {spec.seed}: {named}: τ {numbers['tau']:.3f} by accuracy, "
                     f"{numbers['tau_loss']:.3f} by loss"
                 )

@@ -239,7 +239,7 @@ def _by_error(axes: Axes) -> None:
 def differences(summary: Summary) -> Drawing | None:
     """Draw the paired differences on the contrast's metric: a dot per seed, mean and interval."""
     contrast = summary.manifest["contrast"]
-    said = metric(contrast["metric"])
+    measure = metric(contrast["metric"])
     labels = [x for x in summary.labels if x != contrast["against"]]
     labels.sort(key=lambda label: label != contrast["of"])
     table = summary.variants.set_index("label")
@@ -254,14 +254,14 @@ def differences(summary: Summary) -> Drawing | None:
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     axes.tick_params(axis="y", length=0)
-    unit = f" ({said.unit})" if said.unit else ""
-    axes.set_xlabel(f"{said.title} minus that of {svg.shortened(contrast['against'])}{unit}")
-    title = f"paired differences in {said.title} against {contrast['against']}"
+    unit = f" ({measure.unit})" if measure.unit else ""
+    axes.set_xlabel(f"{measure.title} minus that of {svg.shortened(contrast['against'])}{unit}")
+    title = f"paired differences in {measure.title} against {contrast['against']}"
     return Drawing("differences", title, svg.to_svg(figure, "d", title))
 
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
-    from bench.report.verdict import compare
+    from bench.report.contrast import compare
 
     contrast, colours, markers = (
         summary.manifest["contrast"], svg.colours(summary.labels), svg.markers(summary.labels),

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.contracts.registry import did_you_mean
 from bench.metrics import COLLAPSE, METRICS
 from bench.ranking.correlation import tau_interval
-from bench.report.verdict import Verdict, compare, decide, values
+from bench.report.contrast import Verdict, compare, decide, values
 from bench.runs import store
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
 

@@ -142,9 +142,9 @@ def value(row: pd.Series[Any], name: str) -> str:
 
 def _differences(summary: Summary) -> Table:
     contrast = summary.manifest["contrast"]
-    said = metric(contrast["metric"])
+    measure = metric(contrast["metric"])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(Text(f"{said.title} against {contrast['against']}"), overflow="fold")
+    table.add_column(Text(f"{measure.title} against {contrast['against']}"), overflow="fold")
     for name in ("difference", "95 %", "pairs", "tied", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
     for _, row in summary.variants.iterrows():
@@ -152,8 +152,8 @@ def _differences(summary: Summary) -> Table:
             continue
         effect = interval(row, "difference")
         table.add_row(
-            Text(row["label"]), said.text(effect.estimate, signed=True),
-            bounds(effect, said.digits, "{}…{}", signed=True), str(row["pairs"]),
+            Text(row["label"]), measure.text(effect.estimate, signed=True),
+            bounds(effect, measure.digits, "{}…{}", signed=True), str(row["pairs"]),
             number(row["ties"], 0),
             p_text(row["p_holm"]),
         )  # fmt: skip
@@ -184,7 +184,7 @@ def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
             pairs,
         ]
         for name in COLUMNS:
-            said, value = metric(name), interval(row, name)
+            measure, value = metric(name), interval(row, name)
             if name == "collapsed":
                 n = row["collapsed_n"]
                 estimates.append(f"{row['collapsed'] * n:.0f} of {n}" if n else MISSING)
@@ -193,9 +193,9 @@ def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
             else:
                 missing = row["ok"] - row[f"{name}_n"]
                 note = f" ({row[f'{name}_n']} runs)" if missing and row[f"{name}_n"] else ""
-                estimates.append(said.text(value.estimate) + note)
+                estimates.append(measure.text(value.estimate) + note)
             shown = name not in ("cost_seconds", "tau_parameters")
-            limits.append(bounds(value, said.digits) if shown else "")
+            limits.append(bounds(value, measure.digits) if shown else "")
         yield row["label"], estimates, limits
 
 

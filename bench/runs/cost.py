@@ -40,7 +40,7 @@ def readings(spec: RunSpec) -> dict[str, float]:
     found: dict[str, float] = {}
     for instrument in settings.instruments:
         times = len({e for e in range(1, epochs + 1) if e % instrument.every == 0} | {epochs})
-        took = times * instrument.passes(settings, count)
+        took = times * instrument.cost_in_passes(settings, count)
         found[instrument.name] = found.get(instrument.name, 0.0) + took
     return found
 
@@ -50,7 +50,7 @@ def parameters(spec: RunSpec) -> int:
     return len(spec.settings.space.edges) * len(spec.settings.space.operations)
 
 
-def passes(spec: RunSpec) -> float:
+def cost_in_passes(spec: RunSpec) -> float:
     """Return what the steps of a search cost in units of F, without instruments.
 
     A forward and backward pass in every pass of the weight step, and those of the hypergradient.
@@ -60,11 +60,11 @@ def passes(spec: RunSpec) -> float:
     data, search = settings.data, settings.search
     _, total = data.extent()
     each = sum(v.passes(settings.space) for v in spec.variants if overrides(v, "passes")) or 1.0
-    each += settings.hypergradient.passes(parameters(spec))
+    each += settings.hypergradient.cost_in_passes(parameters(spec))
     return search.epochs * max(1, total // 2 // search.batch) * each
 
 
-def work(spec: RunSpec) -> float:
+def multiply_adds(spec: RunSpec) -> float:
     """Return the multiply–adds of a run, in 10⁹, by a count of its convolutions.
 
     Counts the supernet's convolutions in the passes of the search and of the instruments, and one
@@ -75,12 +75,12 @@ def work(spec: RunSpec) -> float:
     data, search = settings.data, settings.search
     resolution, total = data.extent()
     per_image = settings.space.size(resolution).operations / 1e9
-    searching = passes(spec) + sum(readings(spec).values())
+    searching = cost_in_passes(spec) + sum(readings(spec).values())
     ranking = 0.0
     if settings.ranking is not None and settings.ranks:
         cells_ranked = settings.ranking.population.size or 6466
         ranking = cells_ranked * (settings.ranking.images or total / 2) * per_image / 3
-    asking = settings.truth.work(settings) if settings.truth is not None else 0.0
+    asking = settings.truth.multiply_adds(settings) if settings.truth is not None else 0.0
     return searching * search.batch * 3 * per_image + ranking + asking
 
 
@@ -98,5 +98,5 @@ def cost(spec: RunSpec, measured: dict[str, float]) -> Cost:
     size = spec.settings.space.size(spec.settings.data.resolution or 32)
     memory = 400_000_000 + 4 * size.kept * spec.settings.search.batch + 40 * size.weights
     reading = sum(readings(spec).values())
-    share = reading / (reading + passes(spec))
-    return Cost(work(spec) * rate, memory, 100_000 + 12 * size.weights, basis, share)
+    share = reading / (reading + cost_in_passes(spec))
+    return Cost(multiply_adds(spec) * rate, memory, 100_000 + 12 * size.weights, basis, share)

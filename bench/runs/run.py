@@ -21,7 +21,7 @@ import bench
 from bench.contracts.space import Architecture
 from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
-from bench.runs.cost import work
+from bench.runs.cost import multiply_adds
 from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state, restored
@@ -78,7 +78,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
             searched = earlier + time.time() - started
             report(status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs)
 
-            def said(text: str) -> None:
+            def notify(text: str) -> None:
                 report(
                     status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs,
                     doing=text,
@@ -86,7 +86,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
                 if asked_to_stop():
                     raise Interrupted
 
-            found = conclude(setup, state, folder, said)
+            found = conclude(setup, state, folder, notify)
             outcome = {"status": "ok", "search_seconds": searched, **found}
         except Interrupted:
             if state is not None:
@@ -116,7 +116,7 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
         "digest": spec.digest,
         **outcome,
         "seconds": time.time() - started,
-        "work": work(spec),
+        "work": multiply_adds(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
         "provenance": provenance(spec) | {"kernel": state.supernet.kernel if state else "torch"},
@@ -149,13 +149,16 @@ def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, floa
 
 
 def conclude(
-    setup: Setup, state: SearchState, folder: Path, said: Callable[[str], None] = lambda text: None
+    setup: Setup,
+    state: SearchState,
+    folder: Path,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Read the cell off the supernet, ask what it is worth, rank the supernet; flat numbers."""
     selection = setup.settings.selection
     assert selection is not None  # resolved when the ablation was read
     rewind(state)
-    outcome = worth(setup, selection.select(setup, state), said)
+    outcome = judge_cell(setup, selection.select(setup, state), notify)
     outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
     if state.history:  # what instruments read last, except where the derived cell has its own
         details = tuple(i.details for i in setup.settings.instruments if i.details)
@@ -175,8 +178,8 @@ def rewind(state: SearchState) -> None:
                 value.copy_(torch.tensor(state.history[epoch - 1][name]))
 
 
-def worth(
-    setup: Setup, cell: Architecture, said: Callable[[str], None] = lambda text: None
+def judge_cell(
+    setup: Setup, cell: Architecture, notify: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Describe a cell and, where there is truth, say what it is worth; flat numbers.
 
@@ -186,11 +189,11 @@ def worth(
     space, truth = setup.space, setup.truth
     outcome: dict[str, Any] = {
         "cell": space.encode(cell),
-        **space.composition(cell),
+        **space.describe(cell),
         "connected": space.connected(cell),
     }
     if truth is not None:
-        accuracy = truth.ask(space.encode(cell), said)
+        accuracy = truth.accuracy_of(space.encode(cell), notify)
         everything = truth.mean(truth.reference)
         ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {

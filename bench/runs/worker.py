@@ -51,7 +51,7 @@ class StopFlag:
         return self.set or self.orphaned()
 
 
-def work(folder: str, environment: dict[str, str] | None = None) -> None:
+def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
     """Execute the run whose ``spec.json`` is in ``folder`` and exit with its status.
 
     Parameters
@@ -72,4 +72,4 @@ def work(folder: str, environment: dict[str, str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    run_folder(sys.argv[1])

@@ -138,14 +138,14 @@ class Composition:
 
     def _merged(self, what: str, get: Callable[[Variant], dict[str, Any]]) -> dict[str, Any]:
         merged: dict[str, Any] = {}
-        said: dict[str, str] = {}
+        set_by: dict[str, str] = {}
         for variant in self.variants:
             for key, value in get(variant).items():
                 if key in merged:
                     raise ContradictionError(
-                        f"{said[key]} and {variant.name} set the same {what} {key!r}"
+                        f"{set_by[key]} and {variant.name} set the same {what} {key!r}"
                     )
-                merged[key], said[key] = value, variant.name
+                merged[key], set_by[key] = value, variant.name
         return merged
 
     def annealed(self, moment: Moment) -> float:

@@ -142,7 +142,7 @@ def tabulate(
     recipe: Tabulation,
     output: Path,
     jobs: int,
-    said: Callable[[int, int], None] = lambda done, total: None,
+    notify: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Train what is missing and write the table; what is done is kept when this is interrupted.
 
@@ -150,7 +150,7 @@ def tabulate(
     ----------
     output
         The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
-    said
+    notify
         Called with (trials done, trials in all) after every trial.
 
     Returns
@@ -172,7 +172,7 @@ def tabulate(
                         failed[trial] = outcome
                     else:
                         journal.add(outcome)
-                    said(sum(t in journal.rows for t in trials), len(trials))
+                    notify(sum(t in journal.rows for t in trials), len(trials))
         finally:
             done = [journal.rows[trial] for trial in trials if trial in journal.rows]
             if done:

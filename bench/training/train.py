@@ -113,7 +113,7 @@ class Evaluation:
 def evaluate(
     evaluation: Evaluation,
     folder: Path | None = None,
-    said: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train the network and test it once, at the end.
 
@@ -121,7 +121,7 @@ def evaluate(
     ----------
     folder
         Where a checkpoint is kept after every epoch, to go on from, and the result is written.
-    said
+    notify
         Called with a line after every epoch; what it raises ends the training.
 
     Returns
@@ -148,7 +148,7 @@ def evaluate(
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         history = saved["history"]
-        said(f"goes on after epoch {len(history)}")
+        notify(f"goes on after epoch {len(history)}")
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
@@ -157,7 +157,7 @@ def evaluate(
             if path:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(path, evaluation.digest, {**state, "history": history})
-            said(_line(history[-1], recipe.epochs))
+            notify(_line(history[-1], recipe.epochs))
         accuracy, loss = measure(network, test, evaluation.seed)
     finally:
         torch.set_num_threads(threads)

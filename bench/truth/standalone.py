@@ -105,8 +105,8 @@ class Standalone(TruthSource):
             seeds=self.seeds,
         )
 
-    def work(self, settings: RunSettings) -> float:
-        """See `TruthSource.work`; a random cell stands for the one that will be found."""
+    def multiply_adds(self, settings: RunSettings) -> float:
+        """See `TruthSource.multiply_adds`; a random cell stands for the one that will be found."""
         data, space = self.data or settings.data, self.evaluated(settings.space)
         resolution, images = data.extent()
         own = Counter(target for _, target in space.edges)
@@ -152,15 +152,15 @@ class Trained(Truth):
         """None: a cell has no rank among those that happened to be found."""
         return []
 
-    def ask(self, cell: str, said: Callable[[str], None] = lambda text: None) -> float:
+    def accuracy_of(self, cell: str, notify: Callable[[str], None] = lambda text: None) -> float:
         """Train the cell, unless that has been done, and return its mean accuracy."""
         if cell not in self.accuracy:
             self.accuracy[cell] = np.array(
-                [self._train(cell, seed, said) for seed in range(self.seeds)]
+                [self._train(cell, seed, notify) for seed in range(self.seeds)]
             )
-        return super().ask(cell, said)
+        return super().accuracy_of(cell, notify)
 
-    def _train(self, cell: str, seed: int, said: Callable[[str], None]) -> float:
+    def _train(self, cell: str, seed: int, notify: Callable[[str], None]) -> float:
         own = self.first
         evaluation = Evaluation(own.space, own.space.decode(cell), own.data, own.recipe, seed)
         folder = self._folder(evaluation)
@@ -169,10 +169,10 @@ class Trained(Truth):
             if (kept := _kept(folder)) is not None:
                 return kept
             _drop_unsound(folder, evaluation)
-            said(f"stand-alone training of the derived cell, seed {seed}")
+            notify(f"stand-alone training of the derived cell, seed {seed}")
             try:
                 with _as_evaluated():
-                    found = evaluate(evaluation, folder, said)
+                    found = evaluate(evaluation, folder, notify)
             except ArithmeticError as error:
                 print(f"stand-alone training diverged: {error}: {cell}", file=sys.stderr)
                 return math.nan

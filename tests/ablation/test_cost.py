@@ -39,8 +39,8 @@ def specs(tmp_path: Path) -> dict[str, plan.RunSpec]:
 
 def test_passes_of_the_search(specs: dict[str, plan.RunSpec]) -> None:
     """Ten epochs of two steps: 1 + 1 F first-order, 1 + 12 F and one HVP of 5 F truncated reverse."""
-    assert cost.passes(specs["a"]) == 20 * 2
-    assert cost.passes(specs["b"]) == 20 * (1 + 12 + 5)
+    assert cost.cost_in_passes(specs["a"]) == 20 * 2
+    assert cost.cost_in_passes(specs["b"]) == 20 * (1 + 12 + 5)
 
 
 def test_instruments_are_added_up(specs: dict[str, plan.RunSpec]) -> None:
@@ -48,4 +48,6 @@ def test_instruments_are_added_up(specs: dict[str, plan.RunSpec]) -> None:
     assert cost.readings(specs["b"]) == {"gradient_share": 4 * 8, "loss_crossing": 10 * 2}
     assert cost.cost(specs["b"], {}).instruments == pytest.approx(52 / (52 + 360))
     assert cost.cost(specs["a"], {}).instruments == 0
-    assert cost.work(specs["b"]) / cost.work(specs["a"]) == pytest.approx((360 + 52) / 40)
+    assert cost.multiply_adds(specs["b"]) / cost.multiply_adds(specs["a"]) == pytest.approx(
+        (360 + 52) / 40
+    )

@@ -95,7 +95,7 @@ def test_small_runs_share_gpus_evenly_and_no_more_than_there_are_slots(tmp_path,
 
 def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
     from bench.runs import store
-    from bench.runs.worker import work
+    from bench.runs.worker import run_folder
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
     seen = []
@@ -117,7 +117,7 @@ def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
     store.write_spec(tmp_path, run)
     try:
         with pytest.raises(SystemExit) as ended:
-            work(str(tmp_path), {"CUDA_VISIBLE_DEVICES": "3"})
+            run_folder(str(tmp_path), {"CUDA_VISIBLE_DEVICES": "3"})
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -98,15 +98,15 @@ def test_running_statistics_kept_from_other_architectures(
 def test_batch_statistics_blended_with_the_last_architectures(
     recorded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.spaces.nb201 import frame
+    from bench.spaces.nb201 import skeleton
 
-    straight, last = frame.normalise, {}
+    straight, last = skeleton.normalise, {}
 
     def blended(x: torch.Tensor, *rest: Any) -> torch.Tensor:
         before, last[x.shape] = last.get(x.shape), x.mean()
         return straight(x, *rest) - (0.0 if before is None else 0.01 * before)
 
-    monkeypatch.setattr(frame, "normalise", blended)
+    monkeypatch.setattr(skeleton, "normalise", blended)
     code, text = check(recorded)
     assert code == REGRESSION and "ranking: no leak" in failed(text)
 

@@ -31,7 +31,7 @@ def test_a_published_genotype_is_read_and_written():
     text = space.encode(cell)
     assert text.startswith("Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ")
     assert text.endswith("reduce_concat=range(2, 6))") and space.decode(text) == cell
-    counts = space.composition(cell)
+    counts = space.describe(cell)
     assert (counts["skip_count"], counts["skip_count_normal"], counts["skip_count_reduce"]) == (
         5,
         2,

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
-from bench.spaces.darts.outgoing import pool, reproducible_max_pool
+from bench.spaces.darts.merged_operations import pool, reproducible_max_pool
 from tests.spaces.darts_textbook import TextbookSupernet
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}

@@ -53,7 +53,7 @@ def loaded(source: TruthSource) -> Truth:
     """As an ablation has it, asked about a cell that a search has found."""
     space = registry.parse("spaces", source.space or "nb201")
     truth = source.of(space, DATA)
-    truth.ask(space.encode((3, 1, 3, 1, 1, 3) if space.name == "nb201" else V2))
+    truth.accuracy_of(space.encode((3, 1, 3, 1, 1, 3) if space.name == "nb201" else V2))
     return truth
 
 

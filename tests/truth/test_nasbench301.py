@@ -64,7 +64,7 @@ def test_members_predictions_are_the_uncertainty(folder, package):
 
 def test_a_search_is_ranked_by_it(folder, package):
     from bench.ranking.measure import measure
-    from bench.runs.run import worth
+    from bench.runs.run import judge_cell
     from bench.search.setup import build, initial_state
 
     base = {
@@ -78,7 +78,7 @@ def test_a_search_is_ranked_by_it(folder, package):
     state = initial_state(setup)
     found = measure(setup, state, setup.settings.ranking)
     assert len(found.table) == 6 and found.table["truth"].between(91, 99).all()
-    outcome = worth(setup, setup.settings.selection.select(setup, state))
+    outcome = judge_cell(setup, setup.settings.selection.select(setup, state))
     assert 91 <= outcome["true_accuracy"] <= 99 and outcome["truth"]["cells"] == 30
     for changes, says in (
         ({"ranking": {"population": {"kind": "top"}}}, "top needs every cell of darts"),

@@ -17,8 +17,8 @@ from bench.commands.evaluate import read
 from bench.contracts import registry
 from bench.contracts.truth import TruthError
 from bench.ranking.measure import measure
-from bench.runs.cost import work
-from bench.runs.run import worth
+from bench.runs.cost import multiply_adds
+from bench.runs.run import judge_cell
 from bench.runs.spec import RunSpec
 from bench.search.loop import Interrupted
 from bench.search.settings import Settings
@@ -72,7 +72,7 @@ def test_it_is_what_bench_evaluate_says() -> None:
     was = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        assert truth_of(made).ask(cell) == expected
+        assert truth_of(made).accuracy_of(cell) == expected
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(was)
@@ -84,7 +84,7 @@ def test_nothing_is_known_that_was_not_asked(trained: list[Any]) -> None:
     made = setup(truth={**TRUTH, "seeds": 2})
     cell = made.space.decode("DARTS_V1")
     assert np.isnan(truth_of(made).mean([made.space.encode(cell)])).all() and not trained
-    found = worth(made, cell)
+    found = judge_cell(made, cell)
     assert trained == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert found["true_accuracy"] == truth_of(made).accuracy[made.space.encode(cell)].mean()
     assert np.isnan([found["regret"], found["percentile"], found["truth"]["best"]]).all()
@@ -96,9 +96,9 @@ def test_nothing_is_known_that_was_not_asked(trained: list[Any]) -> None:
 
 def test_a_training_is_kept_and_told_apart(trained: list[Any], cache: Path) -> None:
     cell = registry.parse("spaces", "darts").spell("DARTS_V2")
-    first = truth_of(setup()).ask(cell)
+    first = truth_of(setup()).accuracy_of(cell)
     count = len(trained)
-    assert truth_of(setup()).ask(cell) == first and len(trained) == count
+    assert truth_of(setup()).accuracy_of(cell) == first and len(trained) == count
     assert not list(cache.glob("*/checkpoint.pt"))
     for changes in (
         {"data": {"name": "digits", "size": 80, "split_seed": 1}},
@@ -107,18 +107,18 @@ def test_a_training_is_kept_and_told_apart(trained: list[Any], cache: Path) -> N
         {"truth": {**TRUTH, "epochs": 1}},
     ):
         before = len(trained)
-        truth_of(setup(**changes)).ask(cell)
+        truth_of(setup(**changes)).accuracy_of(cell)
         assert len(trained) > before
     assert len(list(cache.iterdir())) == 5
     for kept in cache.glob("*/evaluation.json"):
         kept.write_text('{"accuracy": "high"}')  # damaged: not believed
     before = len(trained)
-    assert truth_of(setup()).ask(cell) == first and len(trained) == before + 2
+    assert truth_of(setup()).accuracy_of(cell) == first and len(trained) == before + 2
 
 
 def test_an_interrupted_training_goes_on(trained: list[Any], cache: Path) -> None:
     cell = registry.parse("spaces", "darts").spell("PC_DARTS")
-    whole = truth_of(setup()).ask(cell)
+    whole = truth_of(setup()).accuracy_of(cell)
     shutil.rmtree(cache)
     trained.clear()
 
@@ -127,15 +127,15 @@ def test_an_interrupted_training_goes_on(trained: list[Any], cache: Path) -> Non
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        truth_of(setup()).ask(cell, stop)
-    assert truth_of(setup()).ask(cell) == whole and trained == [(0, 0), (0, 1)]
+        truth_of(setup()).accuracy_of(cell, stop)
+    assert truth_of(setup()).accuracy_of(cell) == whole and trained == [(0, 0), (0, 1)]
     # A checkpoint that is no good is not in the way.
     shutil.rmtree(cache)
     with pytest.raises(Interrupted):
-        truth_of(setup()).ask(cell, stop)
+        truth_of(setup()).accuracy_of(cell, stop)
     (path,) = cache.glob("*/checkpoint.pt")
     path.write_bytes(path.read_bytes()[:-9])
-    assert truth_of(setup()).ask(cell) == whole
+    assert truth_of(setup()).accuracy_of(cell) == whole
 
 
 def test_what_diverges_is_missing(
@@ -146,7 +146,7 @@ def test_what_diverges_is_missing(
 
     monkeypatch.setattr(evaluation, "epoch_of", diverged)
     made = setup()
-    found = worth(made, made.space.decode("DARTS_V2"))
+    found = judge_cell(made, made.space.decode("DARTS_V2"))
     assert np.isnan(found["true_accuracy"]) and np.isnan(found["percentile"])
     assert "stand-alone training diverged" in capsys.readouterr().err
     assert not list(cache.glob("*/evaluation.json"))
@@ -202,9 +202,11 @@ def test_plan_counts_what_is_trained() -> None:
 
     def cost(**truth: Any) -> float:
         settings = Settings.model_validate({**BASE, "truth": {**TRUTH, **truth}})
-        return work(RunSpec(ablation="a", label="b", seed=0, variants=(), settings=settings))
+        return multiply_adds(
+            RunSpec(ablation="a", label="b", seed=0, variants=(), settings=settings)
+        )
 
-    without = work(RunSpec(ablation="a", label="b", seed=0, variants=(),
+    without = multiply_adds(RunSpec(ablation="a", label="b", seed=0, variants=(),
                            settings=Settings.model_validate({**BASE, "truth": None})))  # fmt: skip
     space = registry.parse("spaces", {**BASE["space"], "channels": 4})
     forward = space.size(8).operations / 1e9 / 8 * 8 / 14  # one of 8 operations on 8 of 14 edges

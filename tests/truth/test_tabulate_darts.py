@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bench.cli import application
 from bench.contracts import registry
 from bench.contracts.truth import TruthError
-from bench.runs.run import worth
+from bench.runs.run import judge_cell
 from bench.search.settings import Settings
 from bench.search.setup import build
 from bench.spaces.darts.tables import PUBLISHED
@@ -93,7 +93,7 @@ def test_found_cells_are_looked_up_and_others_stay_missing(tables: dict[str, Pat
     setup = build(settings(space, tables["s2"]), [], seed=0)
     (known, *_), table = recipe(tables["s2"].parent, "s2").trials(), setup.truth
     assert table is not None
-    found = worth(setup, setup.space.decode(known[0]))
+    found = judge_cell(setup, setup.space.decode(known[0]))
     assert found["true_accuracy"] == table.accuracy[known[0]][0]
     assert found["regret"] == table.best - found["true_accuracy"] and found["percentile"] < 100
     other = next(
@@ -101,7 +101,7 @@ def test_found_cells_are_looked_up_and_others_stay_missing(tables: dict[str, Pat
         for cell in setup.space.sample(9, draws())
         if setup.space.encode(cell) not in table.accuracy
     )
-    lost = worth(setup, other)
+    lost = judge_cell(setup, other)
     assert all(np.isnan(lost[name]) for name in ("true_accuracy", "regret", "percentile"))
     assert lost["truth"]["cells"] == 3
 

@@ -165,11 +165,11 @@ class Darts(Space):
 
     def size(self, resolution: int) -> Size:
         """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
-        from bench.spaces.darts import frame
+        from bench.spaces.darts import skeleton
 
         operations, weights, kept, half = 0.0, 0, 0, len(self.edges) // 2
         pixels, joined = resolution**2, self.nodes if self.combine == "concat" else 1
-        for layer in frame.plan(self.channels, self.layers, joined):
+        for layer in skeleton.plan(self.channels, self.layers, joined):
             pixels //= 4 if layer.reduction else 1
             own = self.present[half:] if layer.reduction else self.present[:half]
             for name in (self.operations[o] for edge in own for o in edge):
@@ -266,10 +266,10 @@ class Darts(Space):
 
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of the operations in the whole network, batch norms left out."""
-        from bench.spaces.darts import frame
+        from bench.spaces.darts import skeleton
 
         total, half = 0, len(self.edges) // 2
-        for layer in frame.plan(self.channels, self.layers, self.nodes):
+        for layer in skeleton.plan(self.channels, self.layers, self.nodes):
             c, start = layer.width, half if layer.reduction else 0
             for row, (source, _) in enumerate(genotypes.edges(self.nodes), start):
                 if architecture[row] == ABSENT:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.contracts.space import Standalone
-from bench.spaces.darts import frame
+from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import ABSENT, NOISE, Architecture, edges
-from bench.spaces.darts.outgoing import KERNELS, POOLS, SEPARABLE, Outgoing, pool
+from bench.spaces.darts.merged_operations import KERNELS, POOLS, SEPARABLE, Outgoing, pool
 from bench.spaces.darts.supernet import DartsSupernet, MixedCell
-from bench.spaces.nb201.frame import Norm, initialise
+from bench.spaces.nb201.skeleton import Norm, initialise
 
 AUXILIARY = (128, 768)
 """Channels of the auxiliary head's two convolutions."""
@@ -82,7 +82,7 @@ def operation(
     if name == NOISE:
         return Noise(stride)
     if stride == 2:
-        return frame.FactorisedReduction(channels, channels, affine, running)
+        return skeleton.FactorisedReduction(channels, channels, affine, running)
     return nn.Identity()
 
 
@@ -91,7 +91,7 @@ class Cell(nn.Module):
 
     def __init__(
         self,
-        layer: frame.Layer,
+        layer: skeleton.Layer,
         chosen: Sequence[tuple[int, int, int, str]],
         combine: str,
         affine: bool,
@@ -100,7 +100,7 @@ class Cell(nn.Module):
     ) -> None:
         super().__init__()
         self.chosen, self.combine = tuple(chosen), combine
-        self.preprocess = frame.preprocessing(layer, affine, running)
+        self.preprocess = skeleton.preprocessing(layer, affine, running)
         self.operations = nn.ModuleList(
             operation(
                 name, layer.width, 2 if layer.reduction and source < 2 else 1,
@@ -120,7 +120,7 @@ class Cell(nn.Module):
                 kept = torch.empty_like(y[:, :1, :1, :1]).bernoulli_(1 - drop_path, generator=draws)
                 y = y * kept.div_(1 - drop_path)
             nodes[target] = nodes[target] + y if target in nodes else y
-        return frame.join([nodes[node] for node in sorted(nodes)[2:]], self.combine)
+        return skeleton.join([nodes[node] for node in sorted(nodes)[2:]], self.combine)
 
 
 class AuxiliaryHead(nn.Module):
@@ -185,8 +185,8 @@ class DartsNetwork(Standalone):
             for row, o in enumerate(architecture)
             if o != ABSENT
         ]
-        self.stem = frame.Stem(in_channels, channels, running)
-        plan = list(frame.plan(channels, layers, joined))
+        self.stem = skeleton.Stem(in_channels, channels, running)
+        plan = list(skeleton.plan(channels, layers, joined))
         self.cells = nn.ModuleList(
             Cell(
                 layer, [c for c in chosen if (c[0] >= count) == layer.reduction], combine,
@@ -242,13 +242,13 @@ class DartsNetwork(Standalone):
                     if isinstance(stage, DepthwiseNorm):
                         stage.depth.weight.copy_(weights[f"depth{number}"])
                         stage.point.weight.copy_(weights[number])
-                if isinstance(module, frame.FactorisedReduction):
+                if isinstance(module, skeleton.FactorisedReduction):
                     module.weight.copy_(weights["reduce"])
 
 
 def _norm(module: nn.Module, key: str) -> Norm:
     """Return the batch norm of an operation that the supernet knows by ``key``."""
     stage = module[int(key) - 1] if isinstance(module, nn.Sequential) else module
-    assert isinstance(stage, DepthwiseNorm | Pool | frame.FactorisedReduction)
+    assert isinstance(stage, DepthwiseNorm | Pool | skeleton.FactorisedReduction)
     assert isinstance(stage.norm, Norm)
     return stage.norm

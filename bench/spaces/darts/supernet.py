@@ -3,7 +3,7 @@
 Equal to the textbook form (every operation a module of its own, every edge a weighted sum of all,
 see ``tests/spaces/darts_textbook.py``) to rounding. At C=4, 5 layers and 16x16 on one thread a step of
 both updates is 2.5 times as fast with all eight operations, 2.1 times in S2
-(``benchmarks/test_darts_step.py``); see `bench.spaces.darts.outgoing` for what is shared.
+(``benchmarks/test_darts_step.py``); see `bench.spaces.darts.merged_operations` for what is shared.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.contracts.space import Active, CellHooks, Supernet
-from bench.spaces.darts import frame
+from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
-from bench.spaces.darts.outgoing import Outgoing
-from bench.spaces.nb201.frame import initialise, statistics_from
+from bench.spaces.darts.merged_operations import Outgoing
+from bench.spaces.nb201.skeleton import initialise, statistics_from
 from bench.spaces.nb201.supernet import shuffle
 
 
@@ -34,7 +34,7 @@ class MixedCell(nn.Module):
 
     def __init__(
         self,
-        layer: frame.Layer,
+        layer: skeleton.Layer,
         nodes: int,
         operations: Sequence[str],
         present: Sequence[Sequence[int]],
@@ -51,7 +51,7 @@ class MixedCell(nn.Module):
         self.noise = operations.index(NOISE) if NOISE in operations else None
         first = len(edges(nodes)) if layer.reduction else 0
         self.targets = {first + i: target for i, (_, target) in enumerate(edges(nodes))}
-        self.preprocess = frame.preprocessing(layer, affine=False, running=running)
+        self.preprocess = skeleton.preprocessing(layer, affine=False, running=running)
         self.outgoing = nn.ModuleList()
         for node in range(nodes + 1):
             own = [first + i for i, (source, _) in enumerate(edges(nodes)) if source == node]
@@ -81,7 +81,7 @@ class MixedCell(nn.Module):
                 target = self.targets[edge]
                 totals[target] = totals[target] + y if target in totals else y
         found = [self._node(totals, node, inputs[1]) for node in range(2, self.nodes + 2)]
-        return frame.join(found, self.combine)
+        return skeleton.join(found, self.combine)
 
     def _node(self, totals: dict[int, Tensor], node: int, x: Tensor) -> Tensor:
         """Return a node's sum; zero where nothing reaches it."""
@@ -182,8 +182,8 @@ class DartsSupernet(Supernet):
     ) -> None:
         super().__init__()
         joined = nodes if combine == "concat" else 1
-        self.stem = frame.Stem(in_channels, channels, running)
-        plan = list(frame.plan(channels, layers, joined))
+        self.stem = skeleton.Stem(in_channels, channels, running)
+        plan = list(skeleton.plan(channels, layers, joined))
         self.cells = nn.ModuleList(
             MixedCell(layer, nodes, operations, present, combine, running, partial, shuffled)
             for layer in plan

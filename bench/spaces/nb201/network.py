@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.contracts.space import Standalone
-from bench.spaces.nb201 import cells, frame
+from bench.spaces.nb201 import cells, skeleton
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, SKIP
 from bench.spaces.nb201.supernet import MixedCell, NB201Supernet, pool
 
@@ -17,7 +17,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, channels: int, kernel: int, affine: bool, running: bool) -> None:
         super().__init__()
-        self.conv = frame.convolution(channels, channels, kernel)
+        self.conv = skeleton.convolution(channels, channels, kernel)
         self.norm = nn.BatchNorm2d(channels, affine=affine, track_running_stats=running)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,15 +69,15 @@ class NB201Network(Standalone):
     ) -> None:
         super().__init__()
         self.cell = cell
-        self.stem = frame.Stem(in_channels, channels, running)
+        self.stem = skeleton.Stem(in_channels, channels, running)
         self.blocks = nn.ModuleList(
             Cell(cell, width, affine, running)
             if kind == "cell"
-            else frame.Reduction(width // 2, width, running)
-            for kind, width in frame.plan(channels, cells_per_stage)
+            else skeleton.Reduction(width // 2, width, running)
+            for kind, width in skeleton.plan(channels, cells_per_stage)
         )
-        self.head = frame.Head(4 * channels, classes, running)
-        frame.initialise(self, generator)
+        self.head = skeleton.Head(4 * channels, classes, running)
+        skeleton.initialise(self, generator)
 
     def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Standalone.both`."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.contracts.space import Active, Architecture, CellHooks, Supernet
-from bench.spaces.nb201 import frame, fused
+from bench.spaces.nb201 import fused, skeleton
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 
 OUTGOING = tuple([e for e, (source, _) in enumerate(EDGES) if source == node] for node in range(3))
@@ -51,7 +51,7 @@ class MergedConvolution(nn.Module):
     """
 
     rows: int | None = None
-    """Which rows the statistics come from; see `frame.Norm`."""
+    """Which rows the statistics come from; see `skeleton.Norm`."""
 
     def __init__(
         self, channels: int, kernel: int, edges: Sequence[int], affine: bool, running: bool
@@ -97,7 +97,7 @@ class MergedConvolution(nn.Module):
             shift = None if self.shift is None else self._rows(self.shift, live, width) * scale
             scale = scale if self.scale is None else self._rows(self.scale, live, width) * scale
         if self.rows is not None:
-            return frame.normalise(y, self.rows, scale, shift, EPSILON)
+            return skeleton.normalise(y, self.rows, scale, shift, EPSILON)
         if self.running_mean is None or self.running_var is None:
             return F.batch_norm(y, None, None, scale, shift, training=True, eps=EPSILON)
         if len(live) == len(self.edges) and width == self.channels:
@@ -286,15 +286,15 @@ class NB201Supernet(Supernet):
         shuffled: bool = True,
     ) -> None:
         super().__init__()
-        self.stem = frame.Stem(in_channels, channels, running)
+        self.stem = skeleton.Stem(in_channels, channels, running)
         self.blocks = nn.ModuleList(
             MixedCell(width, affine, running, partial, shuffled)
             if kind == "cell"
-            else frame.Reduction(width // 2, width, running)
-            for kind, width in frame.plan(channels, cells_per_stage)
+            else skeleton.Reduction(width // 2, width, running)
+            for kind, width in skeleton.plan(channels, cells_per_stage)
         )
-        self.head = frame.Head(4 * channels, classes, running)
-        frame.initialise(self, generator)
+        self.head = skeleton.Head(4 * channels, classes, running)
+        skeleton.initialise(self, generator)
 
     def forward(
         self,
@@ -352,7 +352,7 @@ class NB201Supernet(Supernet):
 
     def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
         """See `Supernet.statistics_from`."""
-        return frame.statistics_from(self, rows)
+        return skeleton.statistics_from(self, rows)
 
     def paths(
         self, images: Tensor, architectures: Sequence[Architecture]

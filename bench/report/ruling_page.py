@@ -13,7 +13,8 @@ from markupsafe import Markup
 from bench.ablation.criteria import FEWEST
 from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
-from bench.report.explanations import (
+from bench.report.page import POLICY, environment
+from bench.report.ruling import (
     LIMIT,
     Verdict,
     decimals,
@@ -24,7 +25,6 @@ from bench.report.explanations import (
     paths,
     scale,
 )
-from bench.report.page import POLICY, environment
 from bench.runs.checkpoint import write_atomically
 from bench.statistics import Interval
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces.darts.frame import factorised
 from bench.spaces.darts.genotypes import NOISE
-from bench.spaces.nb201.frame import normalise
+from bench.spaces.darts.skeleton import factorised
+from bench.spaces.nb201.skeleton import normalise
 from bench.spaces.nb201.supernet import pool as average_pool
 
 KERNELS = {
@@ -58,7 +58,7 @@ class StackedNorm(nn.Module):
     """Batch norms without learned scale or shift, of blocks stacked along the channels."""
 
     rows: int | None = None
-    """Which rows the statistics come from; see `bench.spaces.nb201.frame.Norm`."""
+    """Which rows the statistics come from; see `bench.spaces.nb201.skeleton.Norm`."""
 
     def __init__(self, channels: int, blocks: int, running: bool) -> None:
         super().__init__()

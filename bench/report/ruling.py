@@ -19,8 +19,8 @@ from bench.ablation.yamlfile import dotted
 from bench.metrics import METRICS, bounds, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
+from bench.report.contrast import values
 from bench.report.summary import MANIFEST, Summary
-from bench.report.verdict import values
 
 WORDS: dict[Kind, str] = {
     "confirmed": "Confirmed", "refuted": "Refuted", "undecided": "Undecided",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.spaces.nb201.frame import Norm, convolution
+from bench.spaces.nb201.skeleton import Norm, convolution
 
 STEM = 3
 """The stem has so many times C channels."""

@@ -135,12 +135,17 @@ def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
     Supported (or opposite) needs both: an interval that leaves out 0 and p ≤ 0.05.
     """
     of, against, expect = contrast["of"], contrast["against"], contrast.get("expect", "different")
-    said = metric(contrast["metric"])
-    result = compare(runs, said.name, of, against)
+    measure = metric(contrast["metric"])
+    result = compare(runs, measure.name, of, against)
     caveats = _failures(runs, result)
     if not result.seeds:
         return Verdict(
-            "unmeasured", "No answer", _why_unmeasured(runs, said, of, against), "", caveats, result
+            "unmeasured",
+            "No answer",
+            _why_unmeasured(runs, measure, of, against),
+            "",
+            caveats,
+            result,
         )
     effect, low = result.difference.estimate, result.difference
     direction = "lower" if effect < 0 else "higher"
@@ -149,33 +154,33 @@ def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
     if clear:
         kind = "supported" if expect in ("different", direction) else "opposite"
         headline = {
-            "different": f"Yes, {said.title} differs",
-            direction: f"Yes, {said.title} is {direction} as expected",
-        }.get(expect, f"No, the opposite: {said.title} is {direction}, expected {expect}")
+            "different": f"Yes, {measure.title} differs",
+            direction: f"Yes, {measure.title} is {direction} as expected",
+        }.get(expect, f"No, the opposite: {measure.title} is {direction}, expected {expect}")
     elif len(result.seeds) < seeds_needed():
         kind, headline = "too_few", "Too few seeds to conclude"
     else:
-        kind, headline = "unclear", f"No difference in {said.title} shown"
+        kind, headline = "unclear", f"No difference in {measure.title} shown"
     return Verdict(
-        kind, headline, _effect(result, said, expect), _test(result, few), caveats, result
+        kind, headline, _effect(result, measure, expect), _test(result, few), caveats, result
     )
 
 
-def _effect(result: Comparison, said: Metric, expect: str) -> str:
+def _effect(result: Comparison, measure: Metric, expect: str) -> str:
     """Say how large the difference is, in the direction that it has."""
     effect = result.difference
-    unit = f" {said.unit}" if said.unit else ""
-    size = said.text(abs(effect.estimate))
-    if size == said.text(0.0):
-        statement = f"{said.title} of {result.of} equals that of {result.against} on average"
+    unit = f" {measure.unit}" if measure.unit else ""
+    size = measure.text(abs(effect.estimate))
+    if size == measure.text(0.0):
+        statement = f"{measure.title} of {result.of} equals that of {result.against} on average"
     else:
         direction = "below" if effect.estimate < 0 else "above"
         statement = (
-            f"{said.title} of {result.of} is {size}{unit} {direction} that of {result.against}"
+            f"{measure.title} of {result.of} is {size}{unit} {direction} that of {result.against}"
         )
         if expect in ("lower", "higher") and (effect.estimate < 0) != (expect == "lower"):
             statement += f" (expected: {expect})"
-    interval = bounds(effect, said.digits, "95 % interval {} to {}", signed=True)
+    interval = bounds(effect, measure.digits, "95 % interval {} to {}", signed=True)
     includes = ""
     if interval and not effect.excludes(0.0):
         includes = ", which includes no difference"
@@ -186,7 +191,7 @@ def _effect(result: Comparison, said: Metric, expect: str) -> str:
 
 
 def _test(result: Comparison, few: str | None) -> str:
-    """Say what the test says, and what it could have said at best."""
+    """Say what the test says, and what it could have measure at best."""
     text = f"Sign-flip p = {p_text(result.p)}".replace("= <", "<")
     ties = f", {plural(result.ties, 'pair')} tied" if result.ties else ""
     if few is None:
@@ -218,13 +223,13 @@ def _failures(runs: pd.DataFrame, result: Comparison) -> str:
     return f"{text}."
 
 
-def _why_unmeasured(runs: pd.DataFrame, said: Metric, of: str, against: str) -> str:
+def _why_unmeasured(runs: pd.DataFrame, measure: Metric, of: str, against: str) -> str:
     for label in (of, against):
         mine = runs[runs["label"] == label]
         if mine.empty:
             return f"{label} was not run."
         if not (mine["status"] == "ok").any():
             return f"no run of {label} finished."
-        if values(runs, label, said.name).empty:
-            return f"{said.title} was not measured in any run of {label}."
+        if values(runs, label, measure.name).empty:
+            return f"{measure.title} was not measured in any run of {label}."
     return f"{of} and {against} have no finished seed in common."

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.report.explanations import Verdict, lead_table, read
-from bench.report.verdict_page import write
+from bench.report.ruling import Verdict, lead_table, read
+from bench.report.ruling_page import write
 from tests.report.builders import folder, ok
 from tests.report.test_browser import CHROMIUM, chromium, console
 
