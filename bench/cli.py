@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from bench.terminal import forgiving
+
 OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -45,6 +47,7 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command line and exit."""
+    forgiving()
     try:
         application()(prog_name="bench", standalone_mode=True)
     except KeyboardInterrupt:
@@ -59,6 +62,11 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     """Return the message of an expected error; name the kind of any other."""
+    if type(error).__name__ == "ValidationError":
+        from bench.ablation.layers import first_error  # what pydantic says itself has a URL in it
+
+        path, message = first_error(error)  # type: ignore[arg-type]
+        return ": ".join(filter(None, (".".join(map(str, path)), message)))
     text = " ".join(str(error).split())
     return (
         text

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bench.ablation.criteria import Criterion, Explanation
-from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load, loads
+from bench.ablation.asked import checked
+from bench.ablation.criteria import Explanation
+from bench.ablation.layers import Layer, assignment, named
+from bench.ablation.places import ablation_file, profile_file
+from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import registry
 from bench.contracts.variant import Variant
-from bench.metrics import METRICS
-from bench.names import LABEL, MAX_SEED
+from bench.decision import budget
+from bench.names import LABEL
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 
-MAX_SEEDS = 1000
 MAX_CELLS = 256
+MAX_VARIANTS = 512
 
 
 class Contrast(BaseModel):
     """The one comparison that an ablation is about, stated before it is run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     metric: str = Field(description="a column of the results table, e.g. skip_count")
     of: str = Field(description="the variant that is asked about")
     against: str = Field(description="the variant that it is compared with")
     expect: Literal["lower", "higher", "different"] = "different"
+    smallest: float | None = Field(
+        None, gt=0, allow_inf_nan=False,
+        description="smallest effect of interest, in the metric's unit; of a rate, between 0 and 1",
+    )  # fmt: skip
 
 
 class AblationFile(BaseModel):
@@ -44,13 +50,13 @@ class AblationFile(BaseModel):
     order. All variants share the seeds, so that every comparison within the grid is paired.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     question: str = Field(min_length=1)
     contrast: Contrast
     explanation: Explanation | None = None
     space: Any = "nb201"
-    variants: dict[str, dict[str, Any] | None] = {}
+    variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
     grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
 
     @field_validator("grid")
@@ -82,65 +88,16 @@ class Ablation:
     profile: str
     path: Path
     explanation: Explanation | None = None
-
-
-@dataclass
-class Layer:
-    """Settings as plain data, and where each of them was said."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    origin: dict[KeyPath, str] = field(default_factory=dict)
-
-    def put(self, at: KeyPath, value: Any, where: dict[KeyPath, str]) -> None:
-        """Merge ``value`` at ``at``; a mapping that names another member replaces the old one."""
-        target: Any = self.data
-        for key in at[:-1]:
-            inside = target.setdefault(key, {})
-            if isinstance(inside, str):  # `data: digits` is short for a mapping with that name
-                inside = target[key] = {"name": inside}
-            if inside is None:  # `truth: null`, and then `truth.name: table`
-                inside = target[key] = {}
-            if not isinstance(inside, dict):
-                raise ConfigError(f"{where[at]}: {dotted(at)}: {key} is not a mapping")
-            target = inside
-        self.origin[at] = where[at]
-        old = target.get(at[-1])
-        old = {"name": old} if isinstance(old, str) and isinstance(value, dict) else old
-        value = {"name": value} if isinstance(value, str) and isinstance(old, dict) else value
-        if isinstance(value, dict) and isinstance(old, dict):
-            if "name" in value and "name" in old and value["name"] != old["name"]:
-                target[at[-1]] = {}
-            else:
-                target[at[-1]] = dict(old)
-            for key, inner in value.items():
-                self.put(
-                    (*at, key),
-                    inner,
-                    where if (*at, key) in where else {**where, (*at, key): where[at]},
-                )
-        else:
-            target[at[-1]] = value
-            self.origin.update({path: w for path, w in where.items() if path[: len(at)] == at})
-
-    def copy(self) -> Layer:
-        """Return a deep enough copy to merge into."""
-
-        def clone(value: Any) -> Any:
-            return {k: clone(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-        return Layer(clone(self.data), dict(self.origin))
-
-    def where(self, path: KeyPath, otherwise: str) -> str:
-        """Return where the closest enclosing field was said."""
-        for end in range(len(path), 0, -1):
-            if path[:end] in self.origin:
-                return self.origin[path[:end]]
-        return otherwise
+    until: budget.Until | None = None
+    """Seeds are added until the contrast is decided; `seeds` are then those that there may be."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the command line should know: options that an arm does not take."""
 
 
 def read_ablation(
-    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None
-) -> Ablation:
+    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None,
+    *, until: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read an ablation file at the scale of a profile.
 
     Parameters
@@ -151,12 +108,18 @@ def read_ablation(
         ``key=value`` with dotted keys: changes what the profile says.
     seeds
         A count (``5``) or a list (``0,3,7``); overrides the profile's.
+    until
+        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until
+        the contrast is decided or it is spent.
+    seed_offset
+        Added to every seed: the same question asked of others.
 
     Raises
     ------
     ConfigError
         One line naming file, line and field.
     """
+    path = ablation_file(path)
     document = load(path)
     for what, name in (("the file", path.stem), ("--profile", Path(profile).stem)):
         if not LABEL.fullmatch(name):  # it names folders, jobs and pages
@@ -175,77 +138,54 @@ def read_ablation(
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     base, seed_value, seed_where = _profile(path, profile)
-    for text in sets or []:
-        key, value = assignment(text)
-        if key == ("seeds",):
-            seed_value, seed_where = value, f"--set {text}"
-            continue
-        base.put(key, value, {key: f"--set {text}"})
     space = {"name": file.space} if isinstance(file.space, str) else file.space
-    where = {
-        (*at[:1], *at[1:]): document.where(at) for at in document.lines if at[:1] == ("space",)
-    }
+    where = {at: document.where(at) for at in document.under(("space",))}
     base.put(("space",), space, where or {("space",): document.where(())})
-    arms = tuple(_arm(document, label, parts, base) for label, parts in _labels(document, file))
-    labels = [arm.label for arm in arms]
-    asked: list[tuple[KeyPath, Contrast | Criterion]] = [(("contrast",), file.contrast)]
-    for i, criterion in enumerate(file.explanation.criteria if file.explanation else ()):
-        asked.append((("explanation", "criteria", i), criterion))
-    for place, item in asked:
-        for name in ("of", "against"):
-            label = getattr(item, name)
-            if label is not None and label not in labels:
-                hint = registry.did_you_mean(label, labels)
-                where_at, field_at = document.where((*place, name)), dotted((*place, name))
-                raise ConfigError(
-                    f"{where_at}: {field_at}: no variant {label!r} in this file; {hint}"
-                )
-    # Any instrument may add numbers, so an unknown name is refused only where a known one is meant.
-    metric, at = file.contrast.metric, document.where(("contrast", "metric"))
-    if metric not in METRICS and (near := difflib.get_close_matches(metric, METRICS, 1, 0.8)):
-        raise ConfigError(f"{at}: contrast.metric: unknown {metric!r}; did you mean {near[0]!r}?")
-    if file.contrast.of == file.contrast.against:
-        at = document.where(("contrast",))
-        raise ConfigError(f"{at}: contrast: of and against are both {file.contrast.of!r}")
+    for text in sets or []:  # on top of file and profile; only what an arm says itself comes after
+        if text.partition("=")[0] == "seeds":
+            seed_value, seed_where = assignment(text)[1], f"--set {text}"
+        else:
+            base.assign([text])
+    notes: list[str] = []
+    arms = tuple(
+        _arm(document, label, parts, base, notes) for label, parts in _labels(document, file)
+    )
+    contrast, explanation = checked(
+        document, file.contrast, file.explanation,
+        {arm.label: {i.name for i in arm.settings.instruments} for arm in arms},
+    )  # fmt: skip
     if seeds is not None:
         seed_value, seed_where = (
             (list(seeds.split(",")) if "," in seeds else seeds),
             "--seeds",
         )
+    if until is not None:
+        seed_value = seed_value if isinstance(seed_value, dict) else {}
+        given = budget.read(seed_value, seed_where)[1] or budget.Until()
+        seed_value = (given.within(until) if until else given).model_dump()
+    numbers, open_until = budget.read(seed_value, seed_where, seed_offset)
     return Ablation(
         name=path.stem,
         question=file.question,
-        contrast=file.contrast,
+        contrast=contrast,
         arms=arms,
-        seeds=_seeds(seed_value, seed_where),
+        seeds=numbers,
+        until=open_until,
         profile=Path(profile).stem,
         path=path,
-        explanation=file.explanation,
+        explanation=explanation,
+        notes=tuple(notes),
     )
 
 
 def _profile(path: Path, profile: str) -> tuple[Layer, Any, str]:
     """Read a profile into a layer; return it with its seeds and where they stand."""
-    wanted = Path(profile)
-    if wanted.suffix not in {".yaml", ".yml"}:
-        parents = [path.resolve().parent, *path.resolve().parents]
-        folders = [p / "profiles" for p in parents[:3]] + [Path("ablations/profiles")]
-        found = [f / f"{profile}.yaml" for f in folders if (f / f"{profile}.yaml").is_file()]
-        if not found:
-            known = sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
-            raise ConfigError(
-                f"--profile: unknown profile {profile!r}; {registry.did_you_mean(profile, known)}"
-            )
-        wanted = found[0]
-    document = load(wanted)
+    document = load(profile_file(profile, path))
     if not isinstance(document.data, dict):
-        raise ConfigError(f"{wanted}:1: a profile is a mapping of settings")
-    layer, data = Layer(), dict(document.data)
+        raise ConfigError(f"{document.path}:1: a profile is a mapping of settings")
+    data = dict(document.data)
     seeds, seed_where = data.pop("seeds", 3), document.where(("seeds",))
-    where = {at: document.where(at) for at in document.lines if at}
-    for key, value in data.items():
-        layer.put((key,), value, where)
-    return layer, seeds, seed_where
+    return Layer.of(document, "a profile is a mapping of settings", data), seeds, seed_where
 
 
 _Parts = list[tuple[KeyPath, dict[str, Any]]]
@@ -269,7 +209,7 @@ def _labels(document: Document, file: AblationFile) -> list[tuple[str, _Parts]]:
     return list(found.items())
 
 
-def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
+def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list[str]) -> Arm:
     """Resolve one arm: its interventions and what it overrides."""
     last = parts[-1][0]
     here, named = document.where(last), "variants" if last[0] == "variants" else "grid"
@@ -277,7 +217,8 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
         raise ConfigError(f"{here}: {named}: {label!r} is no label; use letters, digits, _ . + -")
     layer = base.copy()
     interventions: dict[str, Variant] = {}
-    known = registry.names("variants")
+    # A setting's name stays a setting's, whatever a folder of variants has in it.
+    known = [name for name in registry.names("variants") if name not in Settings.model_fields]
     for at, entry in parts:
         for key, value in entry.items():
             place = f"{document.where((*at, key))}: {dotted(at)}"
@@ -287,19 +228,16 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer) -> Arm:
                 interventions[key] = _intervention(document, (*at, key), value)
             elif key in Settings.model_fields:
                 where = {
-                    path[len(at) :]: document.where(path)
-                    for path in document.lines
-                    if path[: len(at) + 1] == (*at, key)
+                    path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
                 layer.put((key,), value, where)
             else:
                 hint = registry.did_you_mean(key, [*known, *Settings.model_fields])
                 raise ConfigError(f"{place}: unknown variant {key!r}; {hint}")
-    try:
-        settings = Settings.model_validate(layer.data)
-    except ValidationError as error:
-        path, message = first_error(error)
-        raise ConfigError(f"{layer.where(path, here)}: {dotted(path)}: {message}") from None
+    settings = layer.read(Settings, here)
+    for at, option in base.origin.items():
+        if option.startswith("--set ") and layer.origin.get(at) != option:
+            notes.append(f"{label} has its own {dotted(at)} ({layer.origin[at]}), not {option}")
     try:
         composition = Composition(list(interventions.values()), settings.space)
     except ValueError as error:  # a contradiction, or what the space does not have
@@ -325,59 +263,3 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None
     return found
-
-
-def assignment(text: str) -> tuple[KeyPath, Any]:
-    """Read one ``--set key=value``; the value is YAML."""
-    key, equals, value = text.partition("=")
-    if not equals or not all(part for part in key.split(".")):
-        raise ConfigError(
-            f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5"
-        )
-    return tuple(key.split(".")), loads(value, Path(f"--set {text}")).data
-
-
-def _seeds(value: Any, where: str) -> tuple[int, ...]:
-    """Read seeds: a count or a list of different numbers."""
-    try:
-        if isinstance(value, list):
-            seeds = [int(str(item)) for item in value]
-        else:
-            count = int(str(value))
-            seeds = list(range(count)) if count <= MAX_SEEDS else []
-    except ValueError:
-        raise ConfigError(
-            f"{where}: seeds: expected a count or a list of integers, not {value!r}"
-        ) from None
-    count = len(seeds)
-    if not 1 <= count <= MAX_SEEDS or len(set(seeds)) != count or min(seeds) < 0:
-        raise ConfigError(
-            f"{where}: seeds: expected 1 to {MAX_SEEDS} different numbers ≥ 0, not {value!r}"
-        )
-    if max(seeds) > MAX_SEED:
-        raise ConfigError(f"{where}: seeds: at most {MAX_SEED} (2^53 − 1): tables round beyond")
-    return tuple(seeds)
-
-
-def first_error(error: ValidationError) -> tuple[KeyPath, str]:
-    """Return the path and message of the first error, looking through members' own errors."""
-    details = error.errors()[0]
-    path: KeyPath = tuple(details["loc"])
-    inner = details.get("ctx", {}).get("error")
-    if isinstance(inner, ValidationError):
-        deeper, message = first_error(inner)
-        return path + deeper, message
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        message = "unknown field"
-    elif details["type"] not in {"value_error", "missing"} and not isinstance(
-        details["input"], dict
-    ):
-        message = f"{message[0].lower()}{message[1:]} (got {str(details['input'])[:60]!r})"
-    return path, " ".join(message.split())
-
-
-def named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
-    """Turn a validation error into one line naming file, line and field."""
-    path, message = first_error(error)
-    return ConfigError(f"{document.where(at + path)}: {dotted(at + path)}: {message}")

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench import files
+from bench.ablation import scalars
+
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
+GUESSED = {"null", "bool", "int", "float", "str", "timestamp", "merge", "value"}
+"""What YAML 1.1 may take a plain word for; all others would have to be written as a tag."""
+MAX_ITEMS = 20_000
+"""Keys and values: an ablation of 256 variants has a few thousand."""
+
+LOOKED_UP = 4
+"""Keys down to which paths are found without going through all: ``grid``, factor, level, setting."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's is ten times as fast; the other is there where it is not."""
 
 
 class ConfigError(ValueError):
@@ -35,6 +50,18 @@ class Document:
     def __init__(self, path: Path, data: Any, lines: dict[KeyPath, int]) -> None:
         self.path, self.data, self.lines = path, data, lines
 
+    @functools.cached_property
+    def _under(self) -> dict[KeyPath, list[KeyPath]]:
+        found = defaultdict[KeyPath, list[KeyPath]](list)
+        for path in self.lines:
+            for end in range(1, min(len(path), LOOKED_UP) + 1):
+                found[path[:end]].append(path)
+        return dict(found)
+
+    def under(self, path: KeyPath) -> list[KeyPath]:
+        """Return a path of at most `LOOKED_UP` keys and all paths below it."""
+        return self._under.get(path, [])
+
     def where(self, path: KeyPath) -> str:
         """Return ``file:line`` of the closest known place to a path."""
         for end in range(len(path), -1, -1):
@@ -53,13 +80,13 @@ def load(path: Path) -> Document:
         aliases, and keys that are not text.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}:1: larger than {MAX_BYTES} bytes; not an ablation file")
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path, MAX_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{path}:1: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}:1: cannot be read as UTF-8 text ({error})") from None
+    except files.UnfitFileError as error:
+        raise ConfigError(f"{path}:1: {str(error).removeprefix(f'{path}: ')}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}:1: cannot be read ({error})") from None
     return loads(text, path)
 
 
@@ -68,17 +95,19 @@ def loads(text: str, path: Path) -> Document:
     lines: dict[KeyPath, int] = {(): 1}
     try:
         # Events first: aliases could expand without bound, and composing recurses with depth.
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth = items = 0
+        for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent):
                 raise ConfigError(f"{path}:{_line(event)}: aliases are not supported")
+            items += isinstance(event, yaml.NodeEvent)
+            if items > MAX_ITEMS:
+                raise ConfigError(f"{path}:{_line(event)}: more than {MAX_ITEMS} keys and values")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise ConfigError(f"{path}:{_line(event)}: nested deeper than {MAX_DEPTH}")
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        data = None if node is None else _construct(path, loader, node, (), lines)
+        node = _Loader(text).get_single_node()
+        data = None if node is None else _construct(path, node, (), lines)
     except ConfigError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -97,9 +126,7 @@ def _line(event: yaml.Event) -> int:
     return int(mark.line) + 1
 
 
-def _construct(
-    path: Path, loader: yaml.SafeLoader, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int]
-) -> Any:
+def _construct(path: Path, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int]) -> Any:
     """Build plain data from a node, noting lines and refusing duplicate keys."""
     line = node.start_mark.line + 1
     lines.setdefault(at, line)
@@ -115,22 +142,56 @@ def _construct(
             if key in mapping:
                 raise ConfigError(f"{path}:{key_line}: {dotted((*at, key))}: duplicate key")
             lines[(*at, key)] = key_line
-            mapping[key] = _construct(path, loader, value_node, (*at, key), lines)
+            mapping[key] = _construct(path, value_node, (*at, key), lines)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         if node.tag != "tag:yaml.org,2002:seq":
             raise ConfigError(f"{path}:{line}: tag {node.tag!r} is not allowed")
-        return [
-            _construct(path, loader, item, (*at, i), lines) for i, item in enumerate(node.value)
-        ]
-    if node.tag.rpartition(":")[2] not in {"null", "bool", "int", "float", "str"}:
+        return [_construct(path, item, (*at, i), lines) for i, item in enumerate(node.value)]
+    return _scalar(path, node, at, line)
+
+
+def _scalar(path: Path, node: Any, at: KeyPath, line: int) -> scalars.Scalar:
+    """Read a leaf: quoted words and blocks are text, a plain word is what it says."""
+    kind, text = node.tag.rpartition(":")[2], str(node.value)
+    # A plain word may have any tag that YAML 1.1 guesses; a quoted one has another only if told to.
+    plain = node.style in (None, "")  # the two loaders differ in how they say so
+    known = node.tag.startswith("tag:yaml.org,2002:") and kind in GUESSED
+    if not known or (kind != "str" and not plain):
         raise ConfigError(f"{path}:{line}: {dotted(at)}: tag {node.tag!r} is not allowed")
-    value = loader.construct_object(node, deep=True)
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise ConfigError(f"{path}:{line}: {dotted(at)}: a number beyond 64 bits")
-    return value
+    if not plain:
+        return text
+    try:
+        return scalars.resolve(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}:{line}: {dotted(at)}: {error}") from None
 
 
 def dotted(path: KeyPath) -> str:
     """Write a path of keys as it would stand in ``--set``."""
     return ".".join(map(str, path)) or "(the file)"
+
+
+def value_of(text: str, source: str) -> Any:
+    """Read the right side of ``--set key=value``.
+
+    A word is read as in a file, whatever is in it: a path with ``#`` or ``: `` is that path. What
+    begins with a bracket, a brace or a quotation mark is YAML where it can be read as such.
+
+    Parameters
+    ----------
+    source
+        What errors name: the whole option.
+    """
+    stripped = text.strip()
+    if stripped[:1] in ("[", "{", '"', "'"):
+        try:
+            return loads(stripped, Path(source)).data
+        except ConfigError as error:
+            if stripped[:1] in ('"', "'") or "not valid YAML" not in str(error):
+                raise
+            return stripped  # a path such as [x]/y
+    try:
+        return scalars.resolve(stripped)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None

@@ -24,7 +24,7 @@ def bias(
 ) -> None:
     """Write summary.md, bias.csv and bias.svg of the runs that had `hypergradient_bias`."""
     from bench.report.bias import write
-    from bench.report.summary import read_manifest
+    from bench.runs.manifest import read_manifest
 
     target = to or Path("results") / str(read_manifest(directory)["name"])
     print(write(directory, target))

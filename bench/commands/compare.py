@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from bench.report.summary import Summary
 
 DEFAULT = ("skip_count", "weight_free_share", "true_accuracy", "regret", "tau", "tau_loss")
-NEEDS_PROTOCOL = frozenset({"tau", "tau_loss", "tau_parameters"})
-NEEDS_TRUTH = frozenset({"true_accuracy", "regret", "percentile"})
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +89,7 @@ def comparisons(
     for name in metrics or []:
         if name not in known:
             raise ValueError(f"--metric {name}: no such column; {did_you_mean(name, known)}")
-    refused = unlike(left, of, right, against)
+    refused = unlike(left, of, right, against, metrics or DEFAULT)
     planned = len(seeds(left, of) & seeds(right, against))
     names = (of, against) if left is right else (f"{of} ({left.root})", f"{against} ({right.root})")
     return [
@@ -105,33 +104,23 @@ def seeds(summary: Summary, label: str) -> set[int]:
     return {int(seed) for seed in summary.runs.loc[summary.runs["label"] == label, "seed"]}
 
 
-def unlike(left: Summary, of: str, right: Summary, against: str) -> frozenset[str]:
-    """Return the metrics that must not be compared, and say why on stderr."""
-    refused: frozenset[str] = frozenset()
+def unlike(
+    left: Summary, of: str, right: Summary, against: str, names: Sequence[str]
+) -> frozenset[str]:
+    """Return those of the metrics that must not be compared, and say why on stderr."""
+    from bench.report.alike import mixed
+    from bench.report.alike import unlike as compared
 
-    def protocol(result: dict[str, Any]) -> str:
-        return str(result.get("protocol") or "")
-
-    def truth(result: dict[str, Any]) -> str:
-        return str((result.get("truth") or {}).get("sha256") or "")
-
-    checks = (
-        ("ranking protocols", NEEDS_PROTOCOL, protocol),
-        ("ground truths", NEEDS_TRUTH, truth),
-    )
-    for what, metrics, key in checks:
-        ours, theirs = (
-            {key(r) for r in summary.results.values() if r["label"] == label} - {""}
-            for summary, label in ((left, of), (right, against))
-        )
-        if ours and theirs and ours != theirs:
-            listing = " and ".join(", ".join(x[:12] for x in sorted(s)) for s in (ours, theirs))
+    ours, theirs = left.of(of), right.of(against)
+    found = [*mixed(ours), *mixed(theirs), *compared(ours, theirs)]
+    refused = frozenset(name for name in names if any(r.check.concerns(name) for r in found))
+    for refusal in found:
+        concerned = ", ".join(name for name in names if refusal.check.concerns(name))
+        if concerned:
             print(
-                f"warning: {of}: different {what} ({listing}): "
-                f"{', '.join(sorted(metrics))} are not comparable and left out",
+                f"warning: {of}: {refusal}: {concerned} are not comparable and left out",
                 file=sys.stderr,
             )
-            refused |= metrics
     return refused
 
 

@@ -15,7 +15,6 @@ PACKAGES = (
     "pandas",
     "pydantic",
     "analog-nasbench",
-    "nas-bench-201",
 )
 
 
@@ -34,8 +33,7 @@ def doctor() -> None:
     import bench
     from bench import kernels
     from bench.contracts import registry
-    from bench.devices import resolve_device
-    from bench.executors.processes import cores
+    from bench.devices import cores, resolve_device
     from bench.runs.run import arithmetic  # noqa: F401 (imports all that a run needs)
 
     broken = False
@@ -58,7 +56,7 @@ def doctor() -> None:
     broken |= first != second
     say("determinism", "two searches agree bit for bit" if first == second else "two searches differ",
         good=first == second)  # fmt: skip
-    found = kernels.load("nb201_cell") is not None
+    found = kernels.load("nb201_cell_float8") is not None
     say(
         "kernel",
         "compiled" if found else "optional: no C++ compiler; searches run in PyTorch alone",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from bench.ablation.layers import Layer
     from bench.contracts.space import Space
     from bench.training.train import Evaluation
 
@@ -70,41 +71,29 @@ def read(genotype: str, sets: list[str], seed: int) -> Evaluation:
     ValueError
         When no space knows the genotype, or a setting is not one.
     """
-    from pydantic import ValidationError
-
-    from bench.ablation.file import assignment, first_error
-    from bench.ablation.yamlfile import ConfigError, dotted
-    from bench.contracts import registry
+    from bench.ablation.layers import Layer
+    from bench.ablation.yamlfile import ConfigError
     from bench.training.train import Evaluation, Recipe
 
-    parts: dict[str, dict[str, Any]] = {"space": {}, "data": {}, "recipe": {}}
-    for text in sets:
-        key, value = assignment(text)
-        name = str(key[0])
-        part, rest = (name, key[1:]) if name in ("space", "data") else ("recipe", key)
-        if part == "data" and not rest:
-            part, rest = "data", ("name",)
-        if len(rest) != 1:
-            raise ConfigError(f"--set {text}: expected a field, data.KEY or space.KEY")
-        parts[part][str(rest[0])] = value
-    space = _space(genotype, parts["space"])
-    try:
-        data = registry.parse("data", {"name": "cifar10", **parts["data"]})
-        recipe = Recipe.model_validate({**space.recipe, **parts["recipe"]})
-    except ValidationError as error:
-        place, message = first_error(error)
-        raise ConfigError(f"--set: {dotted(place)}: {message}") from None
-    return Evaluation(space, space.decode(genotype), data, recipe, seed)
+    layer = Layer()
+    layer.assign(sets)
+    space_layer, data_layer = layer.part("space"), layer.part("data")
+    space = _space(genotype, space_layer)
+    data_layer.data.setdefault("name", "cifar10")
+    if "name" in layer.data:
+        raise ConfigError("--set name: expected a field of the recipe, data.KEY or space.KEY")
+    layer.data = {**space.recipe, **layer.data}
+    data = data_layer.member("data", within="data")
+    return Evaluation(space, space.decode(genotype), data, layer.read(Recipe), seed)
 
 
-def _space(genotype: str, fields: dict[str, Any]) -> Space:
+def _space(genotype: str, asked: Layer) -> Space:
     """Return the space that the text is written in, with the sizes that are asked for."""
-    from pydantic import ValidationError
-
-    from bench.ablation.file import first_error
-    from bench.ablation.yamlfile import ConfigError, dotted
+    from bench.ablation.layers import Layer
+    from bench.ablation.yamlfile import ConfigError
     from bench.contracts import registry
 
+    fields = asked.data
     reasons = []
     wanted = fields.get("name")
     for name in registry.names("spaces") if wanted is None else [wanted]:
@@ -115,11 +104,8 @@ def _space(genotype: str, fields: dict[str, Any]) -> Space:
         except ValueError as error:
             reasons.append(f"{name}: {' '.join(str(error).split())}")
             continue
-        try:
-            space: Space = registry.parse("spaces", {**kind.evaluated, **fields, "name": name})
-        except ValidationError as error:
-            place, message = first_error(error)
-            raise ConfigError(f"space.{dotted(place)}: {message} (space {name})") from None
+        whole = Layer({**kind.evaluated, **fields, "name": name}, asked.origin)
+        space: Space = whole.member("spaces", within="space")
         return space
     raise ConfigError(f"no space knows this architecture; {'; '.join(reasons)}")
 

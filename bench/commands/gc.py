@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,10 @@ from typing import Annotated
 
 import typer
 
+GONE = ".gone."
+"""In the name of a folder that is being deleted."""
+WHOLE = ("slurm logs", "left over")
+"""Folders that no run writes to."""
 YOUNG = 3600.0
 """Seconds during which a temporary file may still be somebody's."""
 
@@ -46,11 +53,8 @@ def gc(
     from bench.runs.status import outputs
 
     items = [item for root in outputs(directory) for item in litter(root, foreign=foreign)]
-    for item in items if delete else ():
-        if item.path.is_dir():
-            shutil.rmtree(item.path, ignore_errors=True)
-        else:
-            item.path.unlink(missing_ok=True)
+    if delete:
+        items = [item for item in items if remove(item)]
     total = sum(item.size for item in items)
     if as_json:
         rows = [{"kind": i.kind, "path": str(i.path), "bytes": i.size} for i in items]
@@ -62,15 +66,48 @@ def gc(
     print(f"{len(items)} items, {total / 1e6:.1f} MB {done}")
 
 
+def remove(item: Item) -> bool:
+    """Delete an item, unless somebody took up its run since it was listed; say whether it went."""
+    from bench.runs import lock as runlock
+    from bench.runs import store
+    from bench.runs.manifest import read_manifest
+
+    path = item.path
+    try:
+        if item.kind in WHOLE:
+            shutil.rmtree(path)
+            return True
+        folder = path if item.kind == "foreign" else path.parent
+        # Whoever waits for the lock meanwhile sees that it is gone, and makes the folder again.
+        with runlock.hold(folder, wait=False) as mine:
+            if not mine:
+                return False
+            if item.kind == "foreign":
+                if path.name in read_manifest(path.parent)["runs"]:
+                    return False
+                gone = path.with_name(f".{path.name}{GONE}{os.getpid()}")
+                os.replace(path, gone)
+            elif item.kind == "temporary" or store.done(folder):
+                path.unlink(missing_ok=True)
+                return True
+            else:
+                return False
+        shutil.rmtree(gone)
+        return True
+    except OSError as error:
+        print(f"{path}: {error.strerror}", file=sys.stderr)
+        return False
+
+
 def litter(root: Path, *, foreign: bool = False) -> Iterator[Item]:
     """Yield what is not needed any more; nothing of a run that is at work, and no results.
 
     A finished run is read from its result and ranking; its checkpoint would only be of use to
     look at the supernet again.
     """
-    from bench.report.summary import FOLDER, read_manifest
     from bench.runs import index, store
     from bench.runs import lock as runlock
+    from bench.runs.manifest import FOLDER, read_manifest
 
     planned = set(read_manifest(root)["runs"])
     for name in index.names(root):
@@ -80,6 +117,9 @@ def litter(root: Path, *, foreign: bool = False) -> Iterator[Item]:
             if planned <= {row["folder"] for row in index.rows(root) if row["status"] == "ok"}:
                 yield Item("slurm logs", folder, _size(folder))
             continue
+        if GONE in name:
+            yield Item("left over", folder, _size(folder))
+            continue
         if FOLDER.fullmatch(name) is None or runlock.alive(folder):
             continue
         if name not in planned:
@@ -88,10 +128,13 @@ def litter(root: Path, *, foreign: bool = False) -> Iterator[Item]:
             continue
         for path in sorted(folder.glob(".*.*")):
             mine = any(path.name.startswith(f".{kept}.") for kept in store.FILES)
-            if mine and time.time() - path.lstat().st_mtime > YOUNG:
+            # Not by the sign: a clock that was set back makes files of the future.
+            if mine and abs(time.time() - path.lstat().st_mtime) > YOUNG:
                 yield Item("temporary", path, _size(path))
-        if (path := folder / store.CHECKPOINT).is_file() and store.done(folder):
-            yield Item("checkpoint", path, _size(path))
+        with contextlib.suppress(OSError):  # what cannot be read is not known to be finished
+            for kind, name in (("checkpoint", store.CHECKPOINT), ("refused", store.REFUSED)):
+                if (path := folder / name).is_file() and store.done(folder):
+                    yield Item(kind, path, _size(path))
 
 
 def _size(path: Path) -> int:

@@ -68,6 +68,8 @@ def variant(
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(f"{name!r} is no name for a variant; use a-z, 0-9 and _, e.g. my_variant")
+    if taken := _taken(name):
+        raise ValueError(f"{name!r} is {taken}; a variant needs a name of its own")
     if name in registry.names("variants"):
         raise ValueError(f"there is a variant {name!r} already; see `bench show {name}`")
     path = Path(bench.variants.__path__[0]) / f"{name}.py"
@@ -77,3 +79,19 @@ def variant(
     print(f"wrote {path}; its contract test finds it by itself", file=sys.stderr)
     print(f"as ablations/{name}.yaml:\n", file=sys.stderr)
     print(ABLATION.format(name=name))
+
+
+def _taken(name: str) -> str | None:
+    """Say what a name means already in ablation files; None where it is free for a variant."""
+    from bench.ablation.file import AblationFile
+    from bench.contracts import registry
+    from bench.search.settings import Settings
+
+    if name in ("true", "false", "null", "yes", "no", "on", "off", "name", "preset"):
+        return "a word of YAML or of ablation files"
+    if name in Settings.model_fields or name in AblationFile.model_fields:
+        return "a setting of a run"
+    others = (
+        seam for seam in registry.SEAMS if seam != "variants" and name in registry.names(seam)
+    )
+    return next((f"a {registry.singular(seam)} already" for seam in others), None)

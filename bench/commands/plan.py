@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import math
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.run import (
+    BudgetOption,
     DeviceOption,
     FileArgument,
     JsonOption,
+    OffsetOption,
     OnlyOption,
     OutputOption,
     ProfileOption,
     SeedsOption,
     SetOption,
+    UntilOption,
     check_only,
     resolve,
+    truth_doubts,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from bench.decision.budget import Until
+
+SHOWN = "9 of 10"
+"""Of what happens with the seeds, where it is open how many there will be, this is listed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +43,9 @@ def plan_command(
     profile: ProfileOption = "quick",
     output: OutputOption = None,
     seeds: SeedsOption = None,
+    until_decided: UntilOption = False,
+    budget: BudgetOption = None,
+    seed_offset: OffsetOption = 0,
     only: OnlyOption = None,
     device: DeviceOption = None,
     sets: SetOption = None,
@@ -40,18 +55,29 @@ def plan_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show every run with its estimated cost, and whether it is done; runs nothing."""
-    from rich.console import Console
     from rich.table import Table
 
-    from bench.executors.processes import cores
+    from bench import terminal
+    from bench.decision.power import expected_pairs
+    from bench.devices import cores
     from bench.runs import store
+    from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings
     from bench.runs.spec import default_output, plan
 
-    ablation = resolve(file, profile, seeds, sets, device)
+    ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
     check_only(ablation, only)
-    specs = plan(ablation, only or ())
+    specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
+    try:
+        warnings = truth_doubts(specs)
+    except ValueError as error:  # what would end the run is no reason to show no plan
+        warnings = [str(error)]
+    expected: dict[str, float] = {}
+    if ablation.until is not None:
+        expected = expected_pairs(ablation.until.most)
+        shown = set(ablation.seeds[: math.ceil(expected[SHOWN])])
+        specs = [spec for spec in specs if spec.seed in shown]
     measured: dict[str, list[float]] = {}
     for result in store.results(root):
         if result["status"] == "ok" and result.get("work"):
@@ -70,6 +96,8 @@ def plan_command(
                 {
                     "output": str(root),
                     "wall_seconds": wall,
+                    "expected_pairs": expected,
+                    "warnings": warnings,
                     "runs": [
                         {"label": s.label, "seed": s.seed, "digest": s.digest, "cached": cached,
                          "seconds": c.seconds, "instruments": readings(s), "memory": c.memory, "disk": c.disk,
@@ -90,12 +118,34 @@ def plan_command(
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
         )  # fmt: skip
-    Console().print(table)
+    terminal.console().print(table)
     basis = rows[0][2].basis if rows else ""
     print(
         f"{len(new)} of {len(rows)} runs to do, about {duration(wall)} with {side_by_side} side by side "
         f"(estimated from {basis}); output {root}"
     )
+    for doubt in warnings:
+        print(f"warning: {doubt}")
+    if ablation.until is not None:
+        print(until(ablation.until, expected))
+
+
+def until(limits: Until, expected: dict[str, float]) -> str:
+    """Say how many seeds to expect where pairs are added until the contrast is decided."""
+    cases = ", ".join(
+        f"{math.ceil(pairs)} where {name} {'does' if name == 'every' else 'do'}"
+        f"{' (shown above)' if name == SHOWN else ''}"
+        for name, pairs in expected.items()
+    )
+    time = f" or {duration(limits.budget)}" if limits.budget else ""
+    return (
+        f"pairs of seeds are added until the contrast is decided, at most {limits.most}{time}; to "
+        f"expect, by how many of the pairs that differ point the same way: {cases}; ties come on top"
+    )
+
+
+def _absent(text: str) -> None:
+    print(f"warning: {text}; its runs are shown as new", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

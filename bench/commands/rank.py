@@ -150,33 +150,20 @@ def read_protocol(
     own: Protocol, truth: TruthSource | None, path: Path | None, sets: list[str]
 ) -> tuple[Protocol, TruthSource | None]:
     """Return the protocol and truth that the options ask for, beginning with the run's own."""
-    from pydantic import ValidationError
+    from pydantic import create_model
 
-    from bench.ablation.file import assignment, first_error
-    from bench.ablation.yamlfile import ConfigError, dotted
+    from bench.ablation.layers import Layer
     from bench.contracts import registry
     from bench.ranking.protocol import Protocol
     from bench.ranking.sweep import read_protocols
+    from bench.search.settings import TruthField
 
-    fields: dict[str, Any] = own.model_dump(mode="json")
+    protocol = own
     if path is not None:
-        ((_, read),) = read_protocols(path, own)
-        fields = read.model_dump(mode="json")
-    changed: dict[str, Any] = {"truth": registry.dump(truth) if truth else {}, **fields}
-    for text in sets:
-        key, value = assignment(text)
-        if key == ("truth", "name") and changed["truth"].get("name") != value:
-            changed["truth"] = {}
-        target = changed
-        for part in key[:-1]:
-            target = target.setdefault(str(part), {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {text}: {part} is not a mapping")
-        target[str(key[-1])] = value
-    chosen = changed.pop("truth")
-    try:
-        source: TruthSource | None = registry.parse("truth", chosen) if chosen else None
-        return Protocol.model_validate(changed), source
-    except ValidationError as error:
-        place, message = first_error(error)
-        raise ConfigError(f"--set: {dotted(place)}: {message}") from None
+        ((_, protocol),) = read_protocols(path, own)
+    asked = create_model("Ranking", __base__=Protocol, truth=(TruthField | None, None))
+    layer = Layer({"truth": registry.dump(truth) if truth else None})
+    layer.data |= protocol.model_dump(mode="json")
+    layer.assign(sets)
+    found: Any = layer.read(asked)
+    return Protocol.model_validate(found.model_dump(exclude={"truth"})), found.truth

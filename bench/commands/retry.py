@@ -10,6 +10,7 @@ import typer
 from bench.commands.run import JsonOption
 
 if TYPE_CHECKING:
+    from bench.runs.campaign import Campaign
     from bench.runs.spec import RunSpec
 
 
@@ -39,7 +40,6 @@ def retry(
     from bench.executors._options import make, split
     from bench.runs.campaign import Campaign
     from bench.runs.progress import Watch
-    from bench.runs.store import FULL
 
     if other := split(sets or [])[1]:
         raise ConfigError(
@@ -48,6 +48,7 @@ def retry(
         )
     chosen = make(executor, jobs, sets or [])
     campaign = Campaign(directory, planned(directory))
+    refuse_others(campaign)
     try:
         with Watch(campaign) as watch:
             campaign.run(chosen, watch)
@@ -56,10 +57,25 @@ def retry(
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def refuse_others(campaign: Campaign) -> None:
+    """Refuse, before anything starts, to go on with other images or another truth.
+
+    Raises
+    ------
+    ValueError
+        One line that names the run and what is missing or another.
+    """
+    from bench.runs import store
+    from bench.runs.contents import Contents, refuse_changed
+
+    hashes = Contents()
+    for spec in campaign.specs:
+        if not store.done(campaign.folder(spec)):
+            refuse_changed(spec.folder, spec.contents, hashes.of(spec.settings))
 
 
 def planned(root: Path) -> list[RunSpec]:
@@ -72,8 +88,8 @@ def planned(root: Path) -> list[RunSpec]:
     """
     from bench.contracts import registry
     from bench.devices import resolve_device
-    from bench.report.summary import FOLDER, MANIFEST, read_manifest
     from bench.runs import store
+    from bench.runs.manifest import FOLDER, MANIFEST, read_manifest
     from bench.runs.spec import RunSpec
 
     manifest = read_manifest(root)
@@ -94,6 +110,7 @@ def planned(root: Path) -> list[RunSpec]:
                 ablation=manifest["name"], label=named["label"], seed=int(named["seed"]),
                 variants=tuple(registry.parse("variants", v) for v in arm["variants"]),
                 settings={**arm["settings"], "device": device},
+                contents=arm.get("contents", {}),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]

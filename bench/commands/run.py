@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
+    from bench.decision.growth import Growth
     from bench.runs.campaign import Campaign
+    from bench.runs.spec import RunSpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The ablation (YAML).")]
 ProfileOption = Annotated[
@@ -31,6 +35,21 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+UntilOption = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided", help="Add pairs of seeds until the contrast is decided, at most 64."
+    ),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", help="Until decided, but within a time (5m), a number of seeds (40) or both."
+    ),
+]
+OffsetOption = Annotated[
+    int, typer.Option("--seed-offset", min=0, help="Added to every seed: the same, asked again.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
@@ -40,14 +59,25 @@ def register(app: typer.Typer) -> None:
 
 
 def resolve(
-    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None
-) -> Ablation:
+    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None,
+    until_decided: bool = False, budget: str | None = None, seed_offset: int = 0,
+) -> Ablation:  # fmt: skip
     """Read the ablation as the options ask for it."""
     from bench.ablation.file import read_ablation
+    from bench.ablation.yamlfile import ConfigError
     from bench.executors._options import split
 
+    if seeds is not None and (until_decided or budget is not None):
+        raise ConfigError(
+            "--seeds: fixes how many seeds there are; leave it out with --until-decided or "
+            "--budget (--budget 40 means 40 seeds at most)"
+        )
     chosen = [*split(sets or [])[1], *([f"device={device}"] if device else [])]
-    return read_ablation(file, profile, chosen, seeds)
+    until = budget if budget is not None else "" if until_decided else None
+    found = read_ablation(file, profile, chosen, seeds, until=until, seed_offset=seed_offset)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 def check_only(ablation: Ablation, only: list[str] | None) -> None:
@@ -68,6 +98,9 @@ def run(
     profile: ProfileOption = "quick",
     output: OutputOption = None,
     seeds: SeedsOption = None,
+    until_decided: UntilOption = False,
+    budget: BudgetOption = None,
+    seed_offset: OffsetOption = 0,
     only: OnlyOption = None,
     executor: Annotated[
         str, typer.Option("--executor", help="inline, processes or slurm.")
@@ -85,41 +118,130 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume an ablation; ends with the table, the page and the next command."""
+    from bench.contracts.executor import Job
     from bench.executors._options import make
     from bench.runs import store
     from bench.runs.campaign import Campaign
+    from bench.runs.contents import Contents
+    from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
-    from bench.runs.store import FULL
+    from bench.training.fit import refuse_small_for_supernet
 
-    ablation = resolve(file, profile, seeds, sets, device)
-    check_only(ablation, only)
-    chosen = make(executor, jobs, sets or [])
-    specs = plan(ablation, only or ())
-    for spec in {spec.settings.data: spec for spec in specs}.values():
-        spec.settings.data.load()  # missing images or truth are said before anything starts
-    for settings in {
-        (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
-    }.values():
-        settings.load_truth()
-    root = output or inside_project(default_output(ablation))
-    campaign = Campaign(root, specs)
-    for source in reuse or ():
-        copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
-        print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+    campaign = Campaign(Path(), ())
     try:
-        write_manifest(ablation, campaign, root)  # first, so that `status` knows what is to come
-        with Watch(campaign) as watch:
-            campaign.run(chosen, watch, force=force)
+        ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
+        check_only(ablation, only)
+        chosen = make(executor, jobs, sets or [])
+        hashes = Contents()
+        specs = plan(ablation, only or (), hashes)
+        for spec in {spec.settings.data: spec for spec in specs}.values():
+            # Missing images or truth, and too small images, are said before anything starts.
+            images = spec.settings.data.load()
+            for space in {s.settings.space for s in specs if s.settings.data == spec.settings.data}:
+                refuse_small_for_supernet(space, images)
+        for settings in {
+            (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
+        }.values():
+            settings.load_truth()
+        for doubt in truth_doubts(specs):
+            print(f"warning: {doubt}", file=sys.stderr)
+        root = output or inside_project(default_output(ablation))
+        campaign = Campaign(root, specs if ablation.until is None else [], contents=hashes)
+        for source in reuse or ():
+            copied = store.reuse(source, {campaign.folder(spec): spec for spec in specs})
+            print(f"{len(copied)} runs reused from {source}", file=sys.stderr)
+        growth = None
+        if ablation.until is not None:
+            side_by_side = chosen.slots(Job(spec=specs[0], folder=root))
+            growth = grow(ablation, campaign, specs, side_by_side)
+        # First, so that `status` knows what is to come.
+        left = record(ablation, campaign.specs, root, command(), hashes)
+        if left:
+            print(
+                f"{root}: {len(left)} runs of these variants with other settings stay there, and "
+                "off the tables",
+                file=sys.stderr,
+            )
+        with Watch(campaign, None if growth is None else lambda: growth.status) as watch:
+            campaign.run(
+                chosen, watcher(ablation, campaign, root, watch), force=force, growth=growth
+            )
         if not (campaign.full or campaign.interrupted):
+            if ablation.until is not None:
+                record(ablation, campaign.specs, root, command(), hashes, final=True)
             finish(root, campaign, as_json)
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        campaign.full = True
+        campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
+    """Say what is missing in the truths that the runs need, or cannot be right there."""
+    from bench.truth._doubts import doubts
+
+    found: dict[str, None] = {}
+    for settings in {
+        (s.truth, s.space, s.data, s.ranking): s for s in (spec.settings for spec in specs)
+    }.values():
+        if settings.truth is None or not settings.truth.doubtful or not settings.truth.ranks:
+            continue
+        truth, ranking = settings.load_truth(), settings.ranking
+        assert truth is not None
+        population = None if ranking is None else ranking.population
+        found |= dict.fromkeys(doubts(truth, settings.space, population))
+    return list(found)
+
+
+def grow(
+    ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
+) -> Growth:
+    """Return what adds pairs of seeds until the ablation's contrast is decided."""
+    from bench.ablation.yamlfile import ConfigError
+    from bench.decision.growth import Growth
+    from bench.metrics import question
+    from bench.report.summary import value
+    from bench.runs import store
+
+    contrast, until = ablation.contrast, ablation.until
+    assert until is not None
+
+    def worth(spec: RunSpec) -> float | None:
+        folder = campaign.folder(spec)
+        ended = folder in campaign.ended or folder in campaign.cached
+        return value(folder, contrast.metric) if ended else None
+
+    def seconds(spec: RunSpec) -> float:
+        result = store.read_result(campaign.folder(spec)) or {}
+        found = result.get("seconds")
+        return math.nan if found is None else float(found)
+
+    try:
+        return Growth(
+            specs, contrast.of, contrast.against, question(contrast.metric, contrast.smallest),
+            until, worth, seconds, side_by_side,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"--only: {error}") from None
+
+
+def watcher(
+    ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
+) -> Callable[[], None]:
+    """Return what is called while waiting: progress, and the manifest where runs were added."""
+    from bench.runs.manifest import record
+
+    listed = [len(campaign.specs)]
+
+    def look() -> None:
+        if len(campaign.specs) != listed[0]:
+            listed[0] = len(campaign.specs)
+            record(ablation, campaign.specs, root, command(), campaign.contents)
+        watch()
+
+    return look
 
 
 def inside_project(path: Path) -> Path:
@@ -132,6 +254,7 @@ def inside_project(path: Path) -> Path:
 def ended(campaign: Campaign) -> int:
     """Say how to go on where something is left to do; return the exit code."""
     from bench import cli
+    from bench.contracts.executor import Outcome
 
     if campaign.full:
         print(
@@ -143,7 +266,16 @@ def ended(campaign: Campaign) -> int:
     if campaign.interrupted:
         print(f"interrupted; resume with: {command()}", file=sys.stderr)
         return cli.INTERRUPTED
-    return cli.FAILED if any(s != "ok" for s in campaign.ended.values()) else cli.OK
+    stopped = [s for s in campaign.ended.values() if s is Outcome.STORAGE]
+    if stopped or campaign.error:
+        what = campaign.error or f"{len(stopped)} runs were stopped by an error of the storage"
+        print(
+            f"error: {what}; finished runs and checkpoints are kept; resume with: {command()}",
+            file=sys.stderr,
+        )
+        return cli.FAILED
+    fine = {Outcome.OK, Outcome.INTERRUPTED} if campaign.enough else {Outcome.OK}
+    return cli.FAILED if any(s not in fine for s in campaign.ended.values()) else cli.OK
 
 
 def command() -> str:
@@ -151,40 +283,9 @@ def command() -> str:
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
 
 
-def write_manifest(ablation: Ablation, campaign: Campaign, root: Path) -> None:
-    """Keep what was asked beside the runs, so that a report needs the folder alone."""
-    from bench.contracts import registry
-    from bench.runs import store
-    from bench.runs.spec import plan
-
-    # With --only or fewer seeds, what was run before of the same plan stays on the page.
-    everything = [spec.folder for spec in plan(ablation)]
-    kept = [folder for folder in everything if (root / folder / store.SPEC).exists()]
-    store.write_json(
-        root / "ablation.json",
-        {
-            "name": ablation.name,
-            "question": ablation.question,
-            "contrast": ablation.contrast.model_dump(),
-            "explanation": ablation.explanation and ablation.explanation.model_dump(mode="json"),
-            "profile": ablation.profile,
-            "seeds": list(ablation.seeds),
-            "command": command(),
-            "arms": [
-                {
-                    "label": arm.label,
-                    "variants": [registry.dump(variant) for variant in arm.interventions],
-                    "settings": arm.settings.model_dump(mode="json"),
-                }
-                for arm in ablation.arms
-            ],
-            "runs": list(dict.fromkeys([*kept, *(spec.folder for spec in campaign.specs)])),
-        },
-    )
-
-
 def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     """Print the table, write the page, say what to do next."""
+    from bench import terminal
     from bench.report.page import write_page
     from bench.report.summary import Summary
     from bench.report.table import as_text
@@ -193,9 +294,8 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     if as_json:
         print(summary.as_json())
     else:
-        page = write_page(summary, root / "report.html")
         as_text(summary)
-        print(f"page    {page}")
+        print(f"page    {write_page(summary, root / 'report.html')}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
-        print(f"next    python -m bench report {root} --md    (also --tex, --csv, --json)")
+        print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")

@@ -23,25 +23,20 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Apply a selection rule to a run's checkpoint; nothing of the run is changed."""
-    from bench.ablation.file import assignment
+    from bench.ablation.layers import Layer
     from bench.contracts import registry
-    from bench.runs import checkpoint, store
+    from bench.runs import store
+    from bench.runs.reopen import reopen
     from bench.runs.run import arithmetic, judge_cell, rewind
-    from bench.search.setup import build, restored
 
     if not (run / store.SPEC).is_file():
         raise ValueError(f"{run}: no run's folder ({store.SPEC} is missing)")
-    parameters = dict(assignment(text) for text in sets or [])
-    if deep := [key for key in parameters if len(key) > 1]:
-        raise ValueError(f"--set {'.'.join(map(str, deep[0]))}: {rule} has no such parameter")
-    chosen = registry.parse(
-        "selection", {str(k[0]): v for k, v in parameters.items()} | {"name": rule}
-    )
+    layer = Layer({"name": rule})
+    layer.assign(sets or [])
+    chosen = layer.member("selection", otherwise=f"--rule {rule}")
     spec = store.read_spec(run)
-    saved = checkpoint.load(run / store.CHECKPOINT, spec.digest)
     with arithmetic(spec):
-        setup = build(spec.settings, spec.variants, spec.seed)
-        state = restored(setup, saved)
+        setup, state = reopen(run)
         rewind(state)
         found = judge_cell(setup, chosen.select(setup, state))
     found = {"run": run.name, "rule": registry.dump(chosen), "epoch": state.epoch, **found}

@@ -22,11 +22,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Say how the runs stand, whoever runs them; exit 1 where some failed or are dead."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from bench import cli
+    from bench import cli, terminal
     from bench.commands.plan import duration
     from bench.runs.status import attention, count, eta, outputs, runs
 
@@ -48,7 +47,7 @@ def status(
             )
         )  # fmt: skip
         raise typer.Exit(cli.FAILED if bad else cli.OK)
-    console = Console()
+    console = terminal.console()
     for root, states in found.items():
         counts = ", ".join(f"{number} {kind}" for kind, number in count(states).items() if number)
         left = eta(states)
@@ -68,5 +67,5 @@ def status(
         if table.rows:
             console.print(table)
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
-            print(f"next    python -m bench retry {root}")
+            print(f"next    {terminal.command('retry', root)}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            help="NAS-Bench-201 .pth, NATS-Bench .pickle.pbz2, or NATS-Bench's -simple folder."
+            help="NAS-Bench-201 .pth or its archive folder; NATS-Bench .pickle.pbz2 or its -simple folder."
         ),
     ],
     output: Annotated[
@@ -41,16 +42,39 @@ def import_(
     for suffix in (".pth", ".pbz2", ".pickle"):
         stem = stem.removesuffix(suffix)
     out = output or Path("data", "truth", f"{stem}.parquet")
-    done = import_official(file, out)
+    done = import_official(file, out, _Importing())
     if as_json:
         _json(done)
         return
-    typer.echo(f"{done['trials']:,} trials of {done['cells']:,} cells, read through {done['api']}")
+    typer.echo(
+        f"{done['trials']:,} trials of {done['cells']:,} cells of {done['benchmark']}, "
+        f"{done['values']:,} measured values"
+    )
     for measured, entry in done["measured"].items():
         seeds = ", ".join(f"{n:,} with {k}" for k, n in sorted(entry["cells_by_seeds"].items()))
         typer.echo(f"  {measured:20} {entry['trials']:>8,} trials; cells by seeds: {seeds}")
+    for note in done["notes"]:
+        typer.echo(f"note: {note}")
     typer.echo(f"source sha256 {done['sha256']}")
     typer.echo(f"wrote {done['output']}; next: bench truth info {done['output']}")
+
+
+class _Importing:
+    """Says on stderr how far an import is and how long it will take, every few seconds."""
+
+    def __init__(self) -> None:
+        self.doing, self.began, self.next = "", 0.0, time.monotonic() + 3.0
+
+    def __call__(self, doing: str, done: int, of: int) -> None:
+        now = time.monotonic()
+        if doing != self.doing:
+            self.doing, self.began = doing, now
+        if now < self.next:
+            return
+        self.next = now + 5.0
+        share = done / max(1, of)
+        left = f", about {(now - self.began) * (1 / share - 1):.0f} s left" if share > 0.02 else ""
+        typer.echo(f"{doing}: {share:.0%}{left}", err=True)
 
 
 @sub.command()
@@ -69,11 +93,18 @@ def tabulate(
     as_json: AsJson = False,
 ) -> None:
     """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.training.tabulate import read_recipe
     from bench.training.tabulate import tabulate as train
 
-    read, out = read_recipe(recipe, sets or []), output or Path(f"data/truth/{recipe.stem}.parquet")
+    out = output or Path(f"data/truth/{recipe.stem}.parquet")
+    if out.suffix in (".csv", ".tsv", ".json", ".txt", ".pkl", ".h5"):
+        raise ValueError(
+            f"--output {out}: a table is parquet; name it {out.with_suffix('.parquet')}"
+        )
+    if out.suffix != ".parquet":  # lr0.025 and lr0.05 are two names
+        out = out.with_name(f"{out.name}.parquet")
+    read = read_recipe(recipe, sets or [])
     try:
         done = train(read, out, jobs or cores(), _progress)
     except KeyboardInterrupt:

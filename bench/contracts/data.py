@@ -6,6 +6,7 @@ device once and in its smallest form; augmentation is batched there too (`bench.
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -20,6 +21,10 @@ from bench.streams import generator
 
 class DataError(ValueError):
     """Images that are missing or damaged; one line that names the command that gets them."""
+
+
+class NoTestImagesError(DataError):
+    """There is no set of test images, which is no fault: some data have none."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Images:
         Padding of the random crop of training batches in pixels; 0: none.
     flip
         Whether training batches are mirrored at random.
+    content
+        Hash of what the source holds (`DataSource.content`), whatever part of it this is.
     """
 
     pixels: Tensor
@@ -47,6 +54,7 @@ class Images:
     std: tuple[float, ...]
     crop: int = 0
     flip: bool = False
+    content: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +71,13 @@ class Images:
     def to(self, device: torch.device) -> Images:
         """Return the same images on a device."""
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+    def fingerprint(self) -> str:
+        """Hash the pixels and labels, in their order; 64 hex digits."""
+        digest = hashlib.sha256(repr((*self.pixels.shape, self.classes)).encode())
+        for part in (self.pixels, self.labels):
+            digest.update(part.contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,12 @@ class DataSource(Member):
     )
     resolution: int | None = Field(None, ge=2, description="average down to this many pixels")
     augment: bool | None = Field(None, description="crop and flip; default: what is usual here")
+    flip: bool | None = Field(
+        None, description="mirror training images; wrong where left and right differ in meaning"
+    )
+    crop: int | None = Field(
+        None, ge=0, description="shift training images by up to so many pixels; 0: not at all"
+    )
     split_seed: int = Field(0, description="draws the images and the halves; same for all runs")
 
     @property
@@ -122,12 +143,26 @@ class DataSource(Member):
         Raises
         ------
         DataError
-            When they are not there; names the command that gets them.
+            When they are not there; names the command that gets them. `NoTestImagesError` where
+            there are none to be had.
         """
 
+    def content(self, train: bool = True) -> str:
+        """Hash the images that `read` gives, in their order: the same wherever they lie.
+
+        Whatever other images would give, or these in another order, has another hash. A source
+        that can tell without decoding them says so here and in `Images.content`.
+        """
+        return self.read(train).fingerprint()
+
     def load(self, train: bool = True) -> Images:
-        """Read images and apply ``resolution``, ``augment`` and, for training, ``size``."""
+        """Read images and apply ``resolution``, augmentation and, for training, ``size``.
+
+        ``flip`` and ``crop`` (in pixels at the final resolution) win over ``augment``.
+        """
         images = self.read(train)
+        if not images.content:
+            images = replace(images, content=images.fingerprint())
         if train and self.size is not None:
             if self.size > len(images):
                 raise DataError(
@@ -140,7 +175,11 @@ class DataSource(Member):
             images = replace(images, crop=0, flip=False)
         if self.augment and not images.crop:
             images = replace(images, crop=max(1, images.pixels.shape[-1] // 8))
-        return images
+        return replace(
+            images,
+            crop=images.crop if self.crop is None else self.crop,
+            flip=images.flip if self.flip is None else self.flip,
+        )
 
     def halves(self) -> Halves:
         """Split the training images at random into two halves, each with every class's share."""

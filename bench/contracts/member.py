@@ -33,7 +33,9 @@ class Member(BaseModel):
     docstring is its summary.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     name: ClassVar[str] = ""
     """The name in ablation files: that of the module that the class is defined in."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bench.contracts.member import Member
-
-if TYPE_CHECKING:
-    from bench.kernels.inductor import Inductor
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,17 @@ class Size:
     kept: int
 
 
+@dataclass(frozen=True)
+class Look:
+    """How an operation is shown: its short name, and its colour on white and on black."""
+
+    short: str
+    colour: str
+
+
+SPARE = ("#45a5dd", "#2b7fd4", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
+"""Colours of operations that have none of their own, in turn."""
+
 Architecture = tuple[int, ...]
 """A discretised cell: the index of the chosen operation for every searched edge.
 
@@ -57,6 +66,11 @@ class CellHooks(Protocol):
     partial: int | None
     """Mix only the first C/partial channels in this pass; None: as the supernet was built."""
 
+    @property
+    def recordable(self) -> bool:
+        """Whether the hooks may be shown stand-ins to learn what they do: they only transform."""
+        ...
+
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Transform the output ``y`` [B, C, H, W] of one operation, before it is weighted."""
         ...
@@ -67,6 +81,19 @@ class CellHooks(Protocol):
         On an edge of stride 2, ``x`` is the input averaged over 2x2 pixels.
         """
         ...
+
+
+class CompiledSteps(Protocol):
+    """What runs the passes of a search step as compiled graphs (`bench.kernels.inductor`)."""
+
+    def step(self) -> AbstractContextManager[None]:
+        """Surround one update of a search."""
+
+    def applies(self, images: Tensor, mixture: Tensor, active: Any, hooks: Any) -> bool:
+        """Say whether a pass is one of those that were compiled."""
+
+    def __call__(self, images: Tensor, mixture: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Return logits [B, classes]."""
 
 
 class Supernet(nn.Module):
@@ -81,7 +108,7 @@ class Supernet(nn.Module):
     compiled: bool = False
     """Whether a compiled kernel does what it can of PyTorch's work; equal to rounding."""
 
-    inductor: Inductor | None = None
+    inductor: CompiledSteps | None = None
     """What runs the passes of a search step as compiled graphs; None: nothing does."""
 
     @property
@@ -195,6 +222,8 @@ class Space(Member):
     """How its networks are trained from scratch where it is not as `bench.training.train` does."""
     widens: ClassVar[bool] = True
     """Whether the supernet can be widened between stages."""
+    looks: ClassVar[dict[str, Look]] = {}
+    """Operation → how it is shown; warm: without weights, blue: convolutions, grey: nothing."""
     published: ClassVar[dict[str, dict[str, float]]] = {}
     """Measurement → ``best`` and ``mean`` that a complete table of it must show."""
 
@@ -259,6 +288,22 @@ class Space(Member):
     @abstractmethod
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of a cell's operations, in a unit of the space (a baseline score)."""
+
+    def look(self, operation: str) -> Look:
+        """Return how an operation is shown."""
+        if (found := self.looks.get(operation)) is not None:
+            return found
+        others = [name for name in self.operations if name not in self.looks]
+        place = others.index(operation) if operation in others else 0
+        return Look(operation, SPARE[place % len(SPARE)])
+
+    def short(self, text: str) -> str:
+        """Write a cell's text in less room, for tables."""
+        return text
+
+    def draw(self, text: str) -> str:
+        """Return a cell as inline SVG; its text, escaped, where it cannot be drawn."""
+        return f"<code>{escape(text)}</code>"
 
     @property
     def edge_names(self) -> list[str]:

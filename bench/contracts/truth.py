@@ -15,7 +15,7 @@ from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource
-    from bench.contracts.search import RunSettings
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 
@@ -48,6 +48,9 @@ class Truth:
         Of the file that was read.
     space
         Whose cells these are: it reads and writes their strings.
+    weight
+        Cell → how many cells of the space it stands for, where the table is a sample of them; empty
+        where every cell stands for itself.
     """
 
     accuracy: Mapping[str, NDArray[np.float64]]
@@ -57,6 +60,30 @@ class Truth:
     provenance: str
     sha256: str
     space: Space = field(default_factory=_nb201)
+    weight: Mapping[str, float] = field(default_factory=dict)
+
+    def weights(self, cells: Sequence[str]) -> NDArray[np.float64]:
+        """Return how many cells each one stands for [N]; all 1 where the table is no sample."""
+        return np.array([self.weight.get(cell, 0.0) if self.weight else 1.0 for cell in cells])
+
+    def percentile(self, accuracy: float) -> float:
+        """Return how many percent of the space's cells are worse, by the reference; NaN: no rank."""
+        known = self.reference
+        means, weights = self.mean(known), self.weights(known)
+        present = ~np.isnan(means)  # a cell without a number is not a better one
+        if not weights[present].sum() or np.isnan(accuracy):
+            return float("nan")
+        return 100 * float(np.average(means[present] < accuracy, weights=weights[present]))
+
+    @property
+    def random(self) -> float:
+        """The mean accuracy of a randomly drawn cell of the reference; NaN where there is none."""
+        known = self.reference
+        means, weights = self.mean(known), self.weights(known)
+        present = ~np.isnan(means)
+        if not weights[present].sum():
+            return float("nan")
+        return float(np.average(means[present], weights=weights[present]))
 
     def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
         """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""
@@ -106,6 +133,11 @@ class TruthSource(Member):
         """What errors call it."""
         return self.name
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it can lack cells or be wrong, so that it is asked before a search."""
+        return True
+
     @abstractmethod
     def load(self) -> Truth:
         """Read the table.
@@ -115,6 +147,16 @@ class TruthSource(Member):
         TruthError
             When the file is missing, damaged or hostile; nothing of it is executed.
         """
+
+    def content(self, space: Space, data: DataSource) -> str:
+        """Return the hash that ``of(space, data)`` will have as ``sha256``, for less if possible.
+
+        Raises
+        ------
+        TruthError
+            When what it rests on is not there.
+        """
+        return self.of(space, data).sha256
 
     def multiply_adds(self, settings: RunSettings) -> float:
         """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""

@@ -7,58 +7,17 @@ the others alone; `bench.search.composition` runs the hooks of several variants 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from bench.contracts.member import Member
+from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
-from bench.streams import Key, generator
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
-
-Phase = Literal["weights", "architecture", "evaluate"]
-Half = Literal["train", "valid", "union"]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When a hook is asked: the same moment always draws the same random numbers.
-
-    Attributes
-    ----------
-    step
-        Bilevel steps done so far, from the start of the search.
-    phase
-        ``weights`` or ``architecture`` (the two updates), or ``evaluate`` (measuring only).
-    memory
-        What variants keep between epochs (`SearchState.memory`), to read from.
-    part
-        Which pass of a weight step that makes several; see `Variant.passes`.
-    """
-
-    seed: int
-    epoch: int
-    step: int
-    epochs: int
-    steps_per_epoch: int
-    phase: Phase
-    device: torch.device
-    memory: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    part: int = 0
-
-    @property
-    def progress(self) -> float:
-        """How much of the search is done, 0 to 1, counted in steps."""
-        return self.step / max(1, self.epochs * self.steps_per_epoch)
-
-    def generator(self, *key: Key) -> torch.Generator:
-        """Return the random stream of this moment for ``key`` (begin it with your name)."""
-        parts = (self.part,) if self.part else ()
-        return generator(self.device, self.seed, *key, self.step, self.phase, *parts)
 
 
 @dataclass(frozen=True)
@@ -192,6 +151,10 @@ class Variant(Member):
 
     def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""
+
+    def weight_settings(self, memory: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what it has set in the weights' optimiser, by what it keeps in its ``memory``."""
+        return {}
 
     def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """End the search early."""

@@ -5,6 +5,7 @@ from bench.contracts.data import (
     DataSource,
     Halves,
     Images,
+    NoTestImagesError,
 )
 
-__all__ = ["DataError", "DataSource", "Halves", "Images"]
+__all__ = ["DataError", "DataSource", "Halves", "Images", "NoTestImagesError"]

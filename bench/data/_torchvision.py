@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from bench.contracts.data import DataError, DataSource, Images
+from bench.contracts.identity import INCIDENTAL, Place
+from bench.terminal import command
 
 
 class TorchvisionSource(DataSource):
     """A data set that torchvision reads from a local root, or downloads when allowed to."""
 
-    root: str = Field("data", description="folder that holds the files")
-    download: bool = Field(False, description="let torchvision download what is missing")
+    root: Place = Field(Path("data"), description="folder that holds the files")
+    download: Annotated[bool, INCIDENTAL] = Field(
+        False, description="let torchvision download what is missing"
+    )
 
     torchvision_class: ClassVar[str]
     statistics: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]]
     classes: ClassVar[int] = 10
-    crop: ClassVar[int] = 4
+    padding: ClassVar[int] = 4
 
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""
@@ -29,15 +33,15 @@ class TorchvisionSource(DataSource):
 
         constructor: Any = getattr(datasets, self.torchvision_class)
         try:
-            found = constructor(str(Path(self.root)), train=train, download=self.download)
+            found = constructor(str(self.root), train=train, download=self.download)
         except (RuntimeError, OSError) as error:
             what = "could not be downloaded" if self.download else "is not there"
             raise DataError(
-                f"{self.name} {what} under {self.root!r} ({str(error).splitlines()[0][:120]}); get it "
-                f"with `python -m bench data fetch {self.name} --root {self.root}`"
+                f"{self.name} {what} under {str(self.root)!r} ({str(error).splitlines()[0][:120]}); get it "
+                f"with `{command('data', 'fetch', self.name, '--root', self.root)}`"
             ) from error
         pixels = torch.as_tensor(np.asarray(found.data))
         pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
         mean, std = self.statistics
         labels = torch.as_tensor(found.targets).long()
-        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.crop, flip=True)
+        return Images(pixels.contiguous(), labels, self.classes, mean, std, self.padding, flip=True)

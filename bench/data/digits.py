@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
-from bench.contracts.data import DataError, DataSource, Images
+from bench.contracts.data import DataSource, Images, NoTestImagesError
 from bench.streams import generator
 
 
@@ -29,7 +29,7 @@ class Digits(DataSource):
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""
         if not train:
-            raise DataError("digits has no test images; use a half of the training images")
+            raise NoTestImagesError("digits has no test images; use a half of the training images")
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -3,106 +3,126 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.contracts.data import DataError, DataSource, Images
+from bench import files
+from bench.contracts.data import DataError, DataSource, Images, NoTestImagesError
+from bench.contracts.identity import INCIDENTAL, Place
 from bench.data import _cache
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+from bench.data._decode import DECODER, LARGEST, decode
+from bench.data._listing import Listing, holds_classes, listed
 
 
 class ImageFolder(DataSource):
     """Any folder of images in `ImageFolder` layout: ``root/train/<class>/*``, ``root/test/<class>/*``.
 
-    Decoded once and kept in the cache (``$BENCH_CACHE``); the cache's key covers every file's path,
-    size and time, so changed files are decoded again. Without ``train`` below the root, the
-    root itself holds the classes. Mean and deviation are those of the training images.
+    Where ``root/train`` holds no folders, ``root`` itself holds the classes. The classes are the
+    folders of the training images that hold any, in the order of their names; the test images'
+    folders are looked up among them. Hidden folders and files are left alone. Mean and deviation are
+    those of the training images.
+
+    Pixels are 8 bits: 16-bit grey is scaled. Images lie as their EXIF orientation says. What has no
+    exact 8-bit form is refused by name: transparency, floating point, several frames.
+
+    Decoded once and kept in the cache (``$BENCH_CACHE``) under a hash of all files' bytes.
     """
 
-    root: str = Field(description="the folder")
+    root: Place = Field(description="the folder")
     dataset_name: str = Field("", description="what truth tables call this data, e.g. `cifar10`")
-    label: str = Field("", description="how pages call it, e.g. `CIFAR-10 (JPEG)`")
+    label: Annotated[str, INCIDENTAL] = Field(
+        "", description="how pages call it, e.g. `CIFAR-10 (JPEG)`"
+    )
     grey: bool = Field(False, description="decode to one channel")
+    resize: int | None = Field(
+        None, ge=4, description="bring images of any size to this square: scaled, edges cut off"
+    )
 
     @property
     def dataset(self) -> str:
         """What truth tables call this data."""
-        return self.dataset_name or Path(self.root).name
+        return self.dataset_name or self.root.name
+
+    def content(self, train: bool = True) -> str:
+        """See `DataSource.content`: names and bytes of all files, in order."""
+        found = self._listed(train)
+        return _cache.remembered("files", found.looks, lambda: _hashed(found))
 
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""
-        pixels, labels, classes = self._decoded(train)
-        statistics = pixels if train else self._decoded(True)[0]
-        sample = statistics[:: max(1, len(statistics) // 10_000)].float() / 255
-        mean = tuple(sample.mean(dim=(0, 2, 3)).tolist())
-        std = tuple(sample.std(dim=(0, 2, 3)).clamp_min(1e-3).tolist())
+        found, content = self._listed(train), self.content(train)
+        arrays = self._arrays(found, content)
+        pixels, labels = torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["labels"])
+        mean, std = _statistics(pixels) if train else self._training_statistics()
         crop = max(1, pixels.shape[-1] // 8)
-        return Images(pixels, labels, classes, mean, std, crop, flip=True)
+        classes = len(found.classes)
+        return Images(pixels, labels, classes, mean, std, crop, flip=True, content=content)
 
-    def _decoded(self, train: bool) -> tuple[torch.Tensor, torch.Tensor, int]:
-        root = Path(self.root)
-        folder = root / ("train" if train else "test")
-        if not folder.is_dir():
-            if not train or not root.is_dir():
-                raise DataError(
-                    f"image_folder: no folder {str(folder)!r}; unpack images there as "
-                    f"{folder.name}/<class>/<file>, or set data.root"
-                )
-            folder = root
-        files = _listed(folder)
-        if not files:
-            raise DataError(f"image_folder: no images under {str(folder)!r} (want <class>/<file>)")
-        names = sorted({name for name, _ in files})
-        digest = hashlib.sha256(f"v2 {self.grey}".encode())
-        for (name, file), stat in files.items():
-            digest.update(f"{name}/{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        key = f"images-{digest.hexdigest()[:32]}"
-        arrays = _cache.load(key)
+    def _training_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        arrays = self._arrays(self._listed(True), self.content(True))
+        return _statistics(torch.from_numpy(arrays["pixels"]))
+
+    def _arrays(self, found: Listing, content: str) -> dict[str, NDArray[np.generic]]:
+        """Return pixels [N, C, H, W] and labels [N], decoded unless they were before."""
+        how = f"{DECODER} {content} {found.classes} {self.grey} {self.resize}"
+        key = f"images-{hashlib.sha256(how.encode(errors='surrogateescape')).hexdigest()[:32]}"
+        arrays: dict[str, NDArray[np.generic]] | None = _cache.load(key)
         if arrays is None:
-            labels = np.array([names.index(name) for name, _ in files], dtype=np.int64)
-            paths = [folder / name / file for name, file in files]
-            arrays = {"pixels": _decode(paths, self.grey), "labels": labels}
+            digest = hashlib.sha256()
+            pixels = decode(
+                found.paths, grey=self.grey, resize=self.resize,
+                seen=lambda i, data: digest.update(_line(found, i, data)),
+            )  # fmt: skip
+            if digest.hexdigest() != content:
+                raise DataError(f"image_folder: {str(found.folder)!r} changed while it was read")
+            arrays = {"pixels": pixels, "labels": np.array(found.labels, dtype=np.int64)}
             _cache.save(key, **arrays)
-        pixels = torch.from_numpy(arrays["pixels"])
-        return pixels, torch.from_numpy(arrays["labels"]), len(names)
+        return arrays
 
-
-def _listed(folder: Path) -> dict[tuple[str, str], os.stat_result]:
-    """Return all images as (class, file) in order; strings, as 50,000 paths take ten times as long."""
-    found = {}
-    for entry in os.scandir(folder):
-        if not entry.is_dir():
-            continue
-        for file in os.scandir(entry):
-            if os.path.splitext(file.name)[1].lower() in SUFFIXES:
-                found[entry.name, file.name] = file.stat()
-    return dict(sorted(found.items()))
-
-
-def _decode(files: list[Path], grey: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Decode all files into [N, C, H, W]; all must have the first one's size."""
-    from PIL import Image, UnidentifiedImageError
-
-    mode, pixels = "L" if grey else "RGB", None
-    for i, path in enumerate(files):
-        try:
-            with Image.open(path) as image:
-                decoded = np.asarray(image.convert(mode), dtype=np.uint8)
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError(f"image_folder: cannot decode {str(path)!r}: {error}") from error
-        decoded = decoded[None] if grey else decoded.transpose(2, 0, 1)
-        if pixels is None:
-            pixels = np.empty((len(files), *decoded.shape), dtype=np.uint8)
-        if decoded.shape != pixels.shape[1:]:
+    def _listed(self, train: bool) -> Listing:
+        """List the training or the test images; labels are places in the training images' classes."""
+        root = self.root
+        if not root.is_dir():
             raise DataError(
-                f"image_folder: {str(path)!r} is {decoded.shape[1]}x{decoded.shape[2]}, the first "
-                f"image {pixels.shape[2]}x{pixels.shape[3]}; all must have one size"
+                f"image_folder: no folder {str(root)!r}; unpack images there as "
+                "train/<class>/<file>, or set data.root"
             )
-        pixels[i] = decoded
-    assert pixels is not None
-    return pixels
+        split = holds_classes(root / "train")
+        folder = root / "train" if split else root
+        # What is beside the classes is none: the test images of a root without `train`.
+        aside = () if split or not holds_classes(root / "test") else ("test",)
+        if train:
+            return listed(folder, aside=aside)
+        if not holds_classes(root / "test"):
+            raise NoTestImagesError(
+                f"image_folder: no folder {str(root / 'test')!r} with test/<class>/<file>; "
+                "use a half of the training images"
+            )
+        return listed(root / "test", listed(folder, aside=aside).classes)
+
+
+def _line(found: Listing, number: int, data: bytes) -> bytes:
+    """Return what stands for a file in the hash of a listing: its name and its bytes' hash."""
+    name = "/".join(found.names[number]).encode(errors="surrogateescape")
+    return name + b"\0" + hashlib.sha256(data).digest()
+
+
+def _hashed(found: Listing) -> str:
+    digest = hashlib.sha256()
+    for number, path in enumerate(found.paths):
+        try:
+            digest.update(_line(found, number, files.read(path, LARGEST)))
+        except (OSError, ValueError) as error:
+            raise DataError(f"image_folder: {error}") from None
+    return digest.hexdigest()
+
+
+def _statistics(pixels: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation per channel, of 10,000 images where there are more."""
+    sample = pixels[:: max(1, len(pixels) // 10_000)].float() / 255
+    mean = tuple(sample.mean(dim=(0, 2, 3)).tolist())
+    return mean, tuple(sample.std(dim=(0, 2, 3)).clamp_min(1e-3).tolist())

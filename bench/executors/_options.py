@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from bench.ablation.yamlfile import ConfigError, loads
+from bench.ablation.layers import Layer, assignment
+from bench.ablation.yamlfile import ConfigError
 from bench.contracts import registry
 from bench.contracts.executor import Executor
 
@@ -40,39 +36,17 @@ def make(name: str, jobs: int | None = None, sets: Sequence[str] = ()) -> Execut
         kind = registry.load("executors", name)
     except registry.UnknownMemberError as error:
         raise ConfigError(f"--executor {name}: {error}") from None
-    options: dict[str, Any] = {}
-    origin: dict[str, str] = {}
+    layer = Layer()
     if jobs is not None and "jobs" in kind.model_fields:
-        options["jobs"], origin["jobs"] = jobs, f"--jobs {jobs}"
+        layer.put(("jobs",), jobs, {("jobs",): f"--jobs {jobs}"})
     for text in split(sets)[0]:
-        key, equals, value = text.partition("=")
-        owner, _, field = key.partition(".")
-        top, _, inner = field.partition(".")
-        if not equals or not top:
+        at, value = assignment(text)
+        owner, inside = str(at[0]), at[1:]
+        if not inside:
             raise ConfigError(f"--set {text}: expected {owner}.<field>=value")
         if owner != name:
             raise ConfigError(f"--set {text}: the executor is {name!r}; add --executor {owner}")
-        if top not in kind.model_fields:
-            hint = registry.did_you_mean(top, list(kind.model_fields))
-            raise ConfigError(f"--set {text}: {owner}.{top}: unknown field; {hint}")
-        origin[top] = f"--set {text}"
-        if inner:  # slurm.sbatch.mail-user=me
-            options.setdefault(top, {})[inner] = _value(text, value)
-        else:
-            options[top] = _value(text, value)
-    try:
-        executor: Executor = kind.model_validate(options)
-    except ValidationError as error:
-        details = error.errors()[0]
-        top = str(details["loc"][0])
-        raise ConfigError(
-            f"{origin.get(top, f'--executor {name}')}: {name}.{top}: {details['msg']}"
-        ) from None
+        layer.put(inside, value, {inside: f"--set {text}"})
+    layer.data["name"] = name
+    executor: Executor = layer.member("executors", f"--executor {name}", within=name)
     return executor
-
-
-def _value(text: str, value: str) -> Any:
-    # YAML 1.1 reads 4:00:00 as 14,400 in base sixty; nobody who writes a time means that.
-    if re.fullmatch(r"[\d-]+(:\d+)+", value.strip()):
-        return value.strip()
-    return loads(value, Path(f"--set {text}")).data

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from bench.contracts.executor import Executor, Job
+from bench.contracts.executor import Executor, Job, Outcome
 
 
 class Inline(Executor):
@@ -21,14 +21,15 @@ class Inline(Executor):
         """See `Executor.submit`."""
         self._waiting.extend(jobs)
 
-    def poll(self) -> dict[Path, str]:
+    def poll(self) -> dict[Path, Outcome]:
         """Run the next job to its end."""
-        from bench.runs.run import execute
+        from bench.runs import store  # late: torch is loaded only where runs are executed
+        from bench.runs.run import execute  # likewise
 
         if not self.active:
             return {}
         job = self._waiting.popleft()
-        return {job.folder: execute(job.spec, job.folder, lambda: self._stop)}
+        return {job.folder: execute(store.read_spec(job.folder), job.folder, lambda: self._stop)}
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""

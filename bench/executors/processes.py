@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from bench.contracts.executor import Executor, Job
+from bench.contracts.executor import STOPPED, Executor, Job, Outcome
+from bench.devices import cores
 from bench.runs import store
-from bench.runs.worker import EXIT, run_folder
-
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-STATUS = {code: status for status, code in EXIT.items() if code}
-
-
-def cores() -> int:
-    """Return the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from bench.runs.forkserver import pinned, serve
+from bench.runs.worker import run_folder
 
 
 def visible_gpus() -> list[str]:
@@ -55,7 +45,6 @@ class Processes(Executor):
 
     _waiting: deque[Job] = PrivateAttr(default_factory=deque)
     _running: dict[Path, tuple[BaseProcess, str | None]] = PrivateAttr(default_factory=dict)
-    _refused: dict[Path, str] = PrivateAttr(default_factory=dict)
     _stop: bool = PrivateAttr(default=False)
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -63,15 +52,19 @@ class Processes(Executor):
         self._waiting.extend(jobs)
         self._start()
 
-    def _slots(self, job: Job) -> int:
+    def slots(self, job: Job) -> int:
+        """See `Executor.slots`."""
         if self.jobs is not None:
             return self.jobs
+        if job.spec.settings.device == "cuda":
+            devices = list(self.gpus) if self.gpus is not None else visible_gpus()
+            return max(1, len(devices) * self.slots_per_gpu)
         return max(1, cores() // job.spec.settings.threads)
 
     def _device(self, job: Job) -> tuple[bool, str | None]:
         """Return whether the job may start now, and the GPU that it gets (None: it needs none)."""
         if job.spec.settings.device != "cuda":
-            return len(self._running) < self._slots(job), None
+            return len(self._running) < self.slots(job), None
         devices = list(self.gpus) if self.gpus is not None else visible_gpus()
         if not devices:
             raise ValueError("no CUDA device is visible; use --device cpu")
@@ -86,13 +79,6 @@ class Processes(Executor):
             if not free:
                 return
             job = self._waiting.popleft()
-            try:
-                store.write_spec(job.folder, job.spec)
-            except OSError as error:
-                if error.errno not in store.FULL:
-                    raise
-                self._refused[job.folder] = "disk_full"
-                continue
             self._running[job.folder] = (self._spawn(job, device), device)
 
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
@@ -104,26 +90,18 @@ class Processes(Executor):
             process.start()
         return process
 
-    def poll(self) -> dict[Path, str]:
+    def poll(self) -> dict[Path, Outcome]:
         """See `Executor.poll`."""
         if self._stop:  # again each time: one may have been about to start when it was asked for
             self._signal(signal.SIGTERM)
-        ended: dict[Path, str] = {}
+        ended: dict[Path, Outcome] = {}
         for folder, (process, _) in list(self._running.items()):
             process.join(timeout=0)
             if process.exitcode is None:
                 continue
             del self._running[folder]
-            result = store.read_result(folder)
-            if process.exitcode in STATUS:
-                ended[folder] = STATUS[process.exitcode]
-            elif process.exitcode in (0, 1) and result is not None:
-                ended[folder] = str(result["status"])
-            else:
-                ended[folder] = "killed"
+            ended[folder] = _outcome(folder, process.exitcode)
         self._start()
-        ended |= self._refused
-        self._refused.clear()
         return ended
 
     def wait(self, seconds: float) -> None:
@@ -149,48 +127,15 @@ class Processes(Executor):
     def active(self) -> int:
         """See `Executor.active`."""
         waiting = 0 if self._stop else len(self._waiting)
-        return waiting + len(self._running) + len(self._refused)
+        return waiting + len(self._running)
 
 
-def serve(threads: int) -> Any:
-    """Return how processes are started: from a server that has imported what a run needs.
-
-    Slurm, ``timeout`` and service managers signal all processes of a job. The server must outlive
-    that, for its runs finish their step and write a checkpoint: it is started deaf to it.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["bench.runs.run", "bench.truth.analog", "pandas"])
-    with ignored(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2), pinned(threads):
-        forkserver.ensure_running()
-    return server
-
-
-@contextlib.contextmanager
-def ignored(*numbers: signal.Signals) -> Iterator[None]:
-    """Ignore signals for a moment, and have what is started in it ignore them for good."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+def _outcome(folder: Path, code: int) -> Outcome:
+    """Return how a run ended whose process did so with an exit code."""
+    if code in STOPPED:
+        return STOPPED[code]
     try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def pinned(number: int) -> Iterator[None]:
-    """Tell the libraries that a new process imports how many threads to start, then forget it."""
-    before = {name: os.environ.get(name) for name in POOLS}
-    os.environ.update(dict.fromkeys(POOLS, str(number)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        result = store.read_result(folder) if code in (0, 1) else None
+    except OSError as error:
+        return Outcome.of(error)
+    return Outcome.KILLED if result is None else Outcome(result["status"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import math
-import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from bench.contracts.executor import Executor, Job
+from bench.contracts.executor import Executor, Job, Outcome
 from bench.executors._slurm_job import Batch
+from bench.executors._slurm_queue import squeue
 from bench.names import TASK
 from bench.runs import store
 
@@ -26,6 +26,8 @@ ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_ME
 CANCELLED = {"CANCELLED", "REVOKED"}
 LONGEST = 1000
 """Tasks of an array: one less than Slurm's default MaxArraySize."""
+AT_A_TIME = 16
+"""Jobs that are kept in the queue where it is open how many will be needed and no limit was set."""
 JOB = "slurm.json"
 """In a run's folder: the array task that it was last given to."""
 
@@ -69,7 +71,6 @@ class Slurm(Executor):
 
     _jobs: dict[Path, str] = PrivateAttr(default_factory=dict)
     _gone: set[Path] = PrivateAttr(default_factory=set)
-    _ended: dict[Path, str] = PrivateAttr(default_factory=dict)
     _next: float = PrivateAttr(default=0.0)
     _stop: bool = PrivateAttr(default=False)
     _cancelled: set[str] = PrivateAttr(default_factory=set)
@@ -87,13 +88,6 @@ class Slurm(Executor):
             task = _last_job(job.folder)
             if task is not None and states.get(task, "COMPLETED") not in ENDED | CANCELLED:
                 self._jobs[job.folder] = task  # of a campaign before this one; still at it
-                continue
-            try:
-                store.write_spec(job.folder, job.spec)
-            except OSError as error:
-                if error.errno not in store.FULL:
-                    raise
-                self._ended[job.folder] = "disk_full"
                 continue
             settings = job.spec.settings
             groups.setdefault((settings.device, settings.threads), []).append(job)
@@ -149,29 +143,36 @@ class Slurm(Executor):
         for pack, task in zip(packs, submitted, strict=True):
             for job in pack:
                 self._jobs[job.folder] = task.job_id
-                store.write_json(job.folder / JOB, {"job": task.job_id, "time": time.time()})
+                try:
+                    store.write_json(job.folder / JOB, {"job": task.job_id, "time": time.time()})
+                except OSError as error:  # it is in the queue all the same
+                    print(
+                        f"{job.folder / JOB}: {error.strerror}; should this command be killed, "
+                        f"job {task.job_id} is not found again",
+                        file=sys.stderr,
+                    )
 
-    def poll(self) -> dict[Path, str]:
+    def poll(self) -> dict[Path, Outcome]:
         """See `Executor.poll`; asks Slurm at most every ``poll_seconds``."""
-        ended, self._ended = self._ended, {}
-        if time.time() < self._next and not (self._stop and not self._cancelled):
+        ended: dict[Path, Outcome] = {}
+        if time.monotonic() < self._next and not (self._stop and not self._cancelled):
             return ended
-        self._next = time.time() + self.poll_seconds
+        self._next = time.monotonic() + self.poll_seconds
         if self._stop:
             self._scancel()
         states = squeue()
         for folder, task in list(self._jobs.items()):
-            if (result := store.read_result(folder)) is not None:
-                ended[folder] = str(result["status"])
+            if (outcome := _result(folder)) is not None:
+                ended[folder] = outcome
             elif (state := states.get(task, "COMPLETED")) in ENDED | CANCELLED:
                 # A shared file system may show what the job wrote a little later than squeue.
                 if folder not in self._gone:
                     self._gone.add(folder)
                     continue
                 if self._stop:
-                    ended[folder] = "interrupted"
+                    ended[folder] = Outcome.INTERRUPTED
                 else:
-                    ended[folder] = "cancelled" if state in CANCELLED else "killed"
+                    ended[folder] = Outcome.CANCELLED if state in CANCELLED else Outcome.KILLED
             else:
                 continue
             del self._jobs[folder]
@@ -183,6 +184,10 @@ class Slurm(Executor):
         if due:
             subprocess.run(["scancel", *due], capture_output=True, timeout=60, check=False)
             self._cancelled.update(due)
+
+    def slots(self, job: Job) -> int:
+        """See `Executor.slots`."""
+        return (self.jobs or AT_A_TIME) * self.pack
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""
@@ -196,36 +201,15 @@ class Slurm(Executor):
     @property
     def active(self) -> int:
         """See `Executor.active`."""
-        return len(self._jobs) + len(self._ended)
+        return len(self._jobs)
 
 
-def squeue(attempts: int = 8) -> dict[str, str]:
-    """Return job → state of this user's jobs, arrays by task; asked again where Slurm is not up.
-
-    Raises
-    ------
-    ValueError
-        When it does not answer, by default for two minutes: not knowing is not having ended.
-    """
-    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T"]
-    command.append(f"--user={_user()}")
-    reason = ""
-    for attempt in range(attempts):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            if done.returncode == 0:
-                return dict(
-                    line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line
-                )
-            reason = done.stderr
-        except subprocess.TimeoutExpired:
-            reason = "no answer in 60 s"
-        time.sleep(min(2.0**attempt, 30))
-    raise ValueError(f"slurm: squeue does not answer: {' '.join(reason.split())[-200:]}")
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+def _result(folder: Path) -> Outcome | None:
+    try:
+        result = store.read_result(folder)
+    except OSError:  # a shared file system may do so for a while; it is asked again
+        return None
+    return None if result is None else Outcome(result["status"])
 
 
 def _last_job(folder: Path) -> str | None:

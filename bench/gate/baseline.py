@@ -63,11 +63,11 @@ def provenance() -> dict[str, str]:
     """Return commit, date and the versions that numbers may depend on."""
     import torch
 
-    import bench
-    from bench.runs.run import _commit
+    import bench  # late: saves start-up time
+    from bench.runs.provenance import commit  # late: saves start-up time
 
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "bench": bench.__version__,
         "python": platform.python_version(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 LARGEST = 64 << 20
@@ -26,9 +27,13 @@ def read(path: Path) -> dict[str, tuple[float, str]]:
         found: dict[str, tuple[float, str]] = {}
         for entry in json.loads(path.read_bytes())["benchmarks"]:
             name = str(entry["name"])
-            found[name] = (1 / float(entry["stats"]["median"]), "1/s")
+            median = float(entry["stats"]["median"])
+            if not (math.isfinite(median) and median > 0):
+                raise ValueError(f"the median of {name!r} is {median}")
+            found[name] = (1 / median, "1/s")
             for what, value in entry.get("extra_info", {}).items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                if number and math.isfinite(value):
                     found[f"{name}: {what}"] = (float(value), "")
         return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:

@@ -29,6 +29,8 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 120.0
 """Seconds that a compiler may take."""
+PROBLEMS: dict[str, str] = {}
+"""Kernel → why it could not be loaded in this process."""
 LARGEST = 100_000_000
 """Bytes of a library."""
 SEAL = hashlib.sha256().digest_size
@@ -44,7 +46,8 @@ def load(name: str) -> ctypes.CDLL | None:
     """
     try:
         return _library(_compiled(Path(__file__).parent / f"{name}.cpp"))
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        PROBLEMS[name] = " ".join(str(error).split())[:200]
         return None
 
 

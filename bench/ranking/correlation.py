@@ -383,7 +383,9 @@ def panel(
         "noise_ceiling": "no truth per training seed given"
         if truth_by_seed is None
         else "fewer than two training seeds, or too little in common",
-        "tau_interval": undefined or f"undefined on too many resamples of {x.size} architectures",
+        "tau_interval": undefined
+        or (None if resamples else "no resamples were asked for")
+        or f"undefined on too many resamples of {x.size} architectures",
         "tau_top10pct": undefined or "too few, or only ties, among the top 10 %",
         "tau_top100": undefined or f"the population has {size:g} architectures, or ties only",
         "tau_sparse": undefined or "truth is constant at 0.1 %",

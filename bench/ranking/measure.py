@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench.contracts.identity import described
 from bench.ranking.correlation import Panel, panel, tau_b
 from bench.ranking.evaluate import evaluate
+from bench.ranking.population import Sample
 from bench.ranking.protocol import Protocol
+from bench.statistics import Floats
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -73,6 +76,29 @@ class Ranking:
             numbers[f"{name}_tau_connected"] = tau_b(scores, truth, weights)
         return numbers
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a τ that is reported first has no value, or no bounds."""
+        found: dict[str, str] = {}
+        for name, measured in (("tau", self.accuracy), ("tau_loss", self.loss)):
+            found |= {
+                key.replace("tau", name): why
+                for key, why in measured.reasons.items()
+                if key in ("tau", "tau_interval")
+            }
+        if why := self.accuracy.reasons.get("tau_parameters"):
+            found["tau_parameters"] = why
+        return found
+
+
+def _as_sampled(sample: Sample, weights: Floats) -> Sample:
+    """Let cells stand for others as the truth's own sample has it; who stands for none is out."""
+    rows = np.flatnonzero(weights > 0)
+    cells, weights = [sample.cells[i] for i in rows.tolist()], weights[rows]
+    if len(cells) and (weights == weights[0]).all():
+        return Sample(cells)
+    return Sample(cells, weights, np.zeros(len(cells), dtype=np.int64))
+
 
 def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.
@@ -89,6 +115,8 @@ def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     if protocol.population.by_truth and space.enumerable:
         known = truth.mean([space.encode(cell) for cell in space.unique()])
     sample = protocol.population.draw(space, known)
+    if protocol.population.kind == "known":
+        sample = _as_sampled(sample, truth.weights([space.encode(cell) for cell in sample.cells]))
     names = [space.encode(cell) for cell in sample.cells]
     worth = truth.mean(names)
     scores = evaluate(setup, state, sample.cells, protocol)
@@ -127,7 +155,8 @@ def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     digest = protocol.digest(
         truth=truth.sha256,
         column=f"{truth.dataset}_{truth.split}_{truth.budget}",
-        data=setup.settings.data.model_dump(mode="json", exclude={"root"}),
+        data=described(setup.settings.data),
+        images=setup.data.train.content,
         space=space.name,
     )
     return Ranking(table, panels[0], panels[1], protocol, digest)

@@ -12,8 +12,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.contracts.identity import Place, file_digest
 from bench.contracts.space import Architecture, Space
 from bench.streams import generator
+
+FEWEST = 20
+"""Cells of known accuracy by whose tenths one can draw."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,28 @@ class Population(BaseModel):
     fixed random sequence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    kind: Literal["unique", "all", "stratified", "top", "list"] = Field(
+    kind: Literal["unique", "all", "known", "stratified", "top", "list"] = Field(
         "unique",
-        description="the first cell of each isomorphism class; every cell; a stratified draw of "
+        description="the first cell of each isomorphism class; every cell; the unique ones that "
+        "the truth knows, with the weights of its sample; a stratified draw of "
         "the unique ones by true accuracy, with design weights and all of the top tenth; that top "
         "tenth alone; the cells of a file",
     )
-    size: int | None = Field(300, ge=2, description="draw so many at random; null: take them all")
+    top_tenth: Literal["whole", "share"] = Field(
+        "whole", description="of kind: stratified: all of the top tenth, or as many as of others"
+    )
+    size: int | None = Field(
+        300,
+        ge=2,
+        description="draw so many at random; null: take them all. Of stratified: a tenth of it "
+        "from each decile, and with top_tenth: whole all of the best besides (917 of "
+        "NAS-Bench-201's 6,466 with 300)",
+    )
     seed: int = Field(0, description="of the draw; the same for all runs")
     disconnected: bool = Field(True, description="keep cells whose output never sees the input")
-    file: str | None = Field(None, description="for kind: list, a text file with a cell per line")
+    file: Place | None = Field(None, description="for kind: list, a text file with a cell per line")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -63,7 +77,22 @@ class Population(BaseModel):
     @property
     def by_truth(self) -> bool:
         """Whether the draw looks at true accuracies."""
-        return self.kind in ("stratified", "top")
+        return self.kind in ("known", "stratified", "top")
+
+    def content(self) -> str:
+        """Hash the file of ``kind: list``; empty for the other kinds, whose fields say everything.
+
+        Raises
+        ------
+        ValueError
+            When it cannot be read.
+        """
+        if self.file is None:
+            return ""
+        try:
+            return file_digest(self.file)
+        except OSError as error:
+            raise ValueError(f"{self.file}: cannot be read ({error.strerror})") from None
 
     def drawable(self, space: Space) -> str:
         """Say why the population cannot be had of a space; empty where it can."""
@@ -102,6 +131,11 @@ class Population(BaseModel):
                 raise ValueError(f"population: {self.kind} needs ground truth")
             keep &= ~np.isnan(truth)
             rows = np.flatnonzero(keep)
+            if len(rows) < FEWEST:
+                raise ValueError(
+                    f"population: {self.kind} needs at least {FEWEST} cells of known accuracy, so that "
+                    f"every tenth of them has two to compare; the truth knows {len(rows)}"
+                )
             return self._by_truth([cells[i] for i in rows.tolist()], truth[rows])
         chosen = [cells[i] for i in np.flatnonzero(keep).tolist()]
         if self.size is None or self.size >= len(chosen):
@@ -133,6 +167,11 @@ class Population(BaseModel):
         rank = np.empty(len(cells), dtype=np.int64)
         rank[np.argsort(truth, kind="stable")] = np.arange(len(cells))
         decile = rank * 10 // len(cells)
+        if self.kind == "known":
+            rows = np.arange(len(cells))
+            if self.size is not None and self.size < len(rows):
+                rows = self._some(len(rows), self.size, "population")
+            return Sample([cells[i] for i in rows.tolist()])
         if self.kind == "top":
             rows = np.flatnonzero(decile == 9)
             if self.size is not None and self.size < len(rows):
@@ -142,7 +181,7 @@ class Population(BaseModel):
         for label in range(10):
             members = np.flatnonzero(decile == label)
             size = len(members)
-            if label < 9 and self.size is not None:
+            if self.size is not None and (label < 9 or self.top_tenth == "share"):
                 size = min(size, max(2, round(self.size / 10)))
             rows = members[self._some(len(members), size, "stratum", label)]
             weights[rows] = len(members) / size
@@ -152,7 +191,7 @@ class Population(BaseModel):
 
     def _listed(self, space: Space) -> list[Architecture]:
         """Read the cells of a file, one per line; blank lines and ``#`` comments are left out."""
-        path = Path(self.file or "")
+        path = self.file or Path()
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.contracts.identity import described, digest
 from bench.ranking.population import Population
 
 
@@ -20,7 +19,7 @@ class Protocol(BaseModel):
     tied in either ranking counts for neither side and lowers the norm.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     population: Population = Population()
     images: int | None = Field(None, ge=1, description="validation images; null: the whole half")
@@ -52,10 +51,11 @@ class Protocol(BaseModel):
         return value
 
     def digest(self, **context: Any) -> str:
-        """Hash the protocol with what else fixes τ (truth, its hash, the data); 12 hex digits.
+        """Hash the protocol with what else fixes τ (hashes of truth and images); 12 hex digits.
 
-        Resamples are left out: they move the interval, not τ.
+        Resamples are left out: they move the interval, not τ. The cells of a file count, not where
+        it lies.
         """
-        content = {"protocol": self.model_dump(mode="json", exclude={"resamples"}), **context}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        protocol = {k: v for k, v in described(self).items() if k != "resamples"}
+        content = {"protocol": protocol, "population": self.population.content(), **context}
+        return digest(content)[:12]

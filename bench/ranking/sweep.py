@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from bench.ablation.file import first_error
-from bench.ablation.yamlfile import ConfigError, dotted, load
+from bench.ablation.layers import Layer
+from bench.ablation.yamlfile import ConfigError, load
 from bench.ranking.measure import measure
 from bench.ranking.protocol import Protocol
 
@@ -45,30 +44,15 @@ def read_protocols(path: Path, own: Protocol) -> list[tuple[dict[str, Any], Prot
     found = []
     for values in itertools.product(*grid.values()):
         varied = dict(zip(grid, values, strict=True))
-        merged = _merge(own.model_dump(mode="json"), fields)
+        layer = Layer(own.model_dump(mode="json"))
+        said = {at: document.where(at) for at in document.lines if at}
+        for name, value in fields.items():
+            layer.put((name,), value, said)
         for key, value in varied.items():
-            merged = _merge(merged, _nested(key.split("."), value))
-        try:
-            found.append((varied, Protocol.model_validate(merged)))
-        except ValidationError as error:
-            place, message = first_error(error)
-            line = document.where(place) if place and place[0] in fields else where
-            raise ConfigError(f"{line}: {dotted(place)}: {message}") from None
+            at = tuple(key.split("."))
+            layer.put(at, value, {at: document.where(("grid", key))})
+        found.append((varied, layer.read(Protocol, where)))
     return found
-
-
-def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
-    return {keys[0]: _nested(keys[1:], value) if len(keys) > 1 else value}
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``over`` put on it, mapping by mapping."""
-    merged = dict(base)
-    for key, value in over.items():
-        inside = merged.get(key)
-        both = isinstance(inside, dict) and isinstance(value, dict)
-        merged[key] = _merge(inside, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def sweep(
@@ -96,9 +80,9 @@ def _rows(
     protocols: Callable[[Protocol], list[tuple[dict[str, Any], Protocol]]],
     notify: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
-    from bench.runs import store
-    from bench.runs.reopen import reopen
-    from bench.runs.run import arithmetic
+    from bench.runs import store  # late: saves start-up time
+    from bench.runs.reopen import reopen  # late: saves start-up time
+    from bench.runs.run import arithmetic  # late: saves start-up time
 
     for folder in runs:
         spec = store.read_spec(folder)

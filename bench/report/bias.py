@@ -7,7 +7,6 @@ search.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from scipy import stats
 from bench.instruments._bias import REFERENCE
 from bench.metrics import bounds, number, plural
 from bench.report import svg
-from bench.report.summary import read_manifest
 from bench.runs import store
 from bench.runs.checkpoint import write_atomically
+from bench.runs.manifest import read_manifest
 from bench.statistics import UNDEFINED, Interval, too_few_seeds
 
 INSTRUMENT = "hypergradient_bias"
@@ -280,7 +279,7 @@ def write(root: Path, to: Path) -> str:
     """Write ``summary.md``, ``bias.csv`` and ``bias.svg``; return the answer."""
     readings = Readings.read(root)
     said = answer(readings)
-    manifest = json.loads((root / "ablation.json").read_bytes())
+    manifest = read_manifest(root)
     with svg.style():
         image = figure(readings)
     labels = ", ".join(dict.fromkeys(readings.values["label"]))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.decision.sequential import Decision
 from bench.metrics import Metric, bounds, listed, metric, number, p_text, plural
+from bench.report import decided
 from bench.statistics import (
     UNDEFINED,
     Interval,
@@ -106,11 +109,15 @@ class Verdict:
     Attributes
     ----------
     kind
-        ``supported``, ``opposite``, ``unclear``, ``too_few`` or ``unmeasured``.
+        ``supported``, ``opposite``, ``unclear``, ``too_few`` or ``unmeasured``; where seeds were
+        added until it was decided ``supported``, ``opposite``, ``equivalent`` or ``undecided``.
     headline
         A few words.
     effect, test, caveats
         One sentence each; may be empty.
+    decision, more
+        Where seeds were added until it was decided: what was decided, and how many more pairs it
+        would take (0: none; None: out of reach).
     """
 
     kind: str
@@ -119,6 +126,8 @@ class Verdict:
     test: str
     caveats: str
     comparison: Comparison
+    decision: Decision | None = None
+    more: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -128,13 +137,19 @@ class Verdict:
         )
 
 
-def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
+def decide(runs: pd.DataFrame, contrast: dict[str, Any], looks: list[int] | None = None) -> Verdict:
     """Answer the primary contrast of an ablation from its runs.
+
+    Parameters
+    ----------
+    looks
+        Where seeds were added until it was decided: the seeds in their order. The answer is then that
+        of `bench.decision.sequential`.
 
     The contrast was stated before anything ran, so its p is not corrected for other comparisons.
     Supported (or opposite) needs both: an interval that leaves out 0 and p ≤ 0.05.
     """
-    of, against, expect = contrast["of"], contrast["against"], contrast.get("expect", "different")
+    of, against, expect = contrast["of"], contrast["against"], contrast.get("expect") or "different"
     measure = metric(contrast["metric"])
     result = compare(runs, measure.name, of, against)
     caveats = _failures(runs, result)
@@ -147,6 +162,8 @@ def decide(runs: pd.DataFrame, contrast: dict[str, str]) -> Verdict:
             caveats,
             result,
         )
+    if looks is not None and (found := decided.answer(runs, contrast, looks)):
+        return Verdict(caveats=caveats, comparison=result, **found)
     effect, low = result.difference.estimate, result.difference
     direction = "lower" if effect < 0 else "higher"
     clear = low.excludes(0.0) and result.p <= ALPHA

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from bench.metrics import SHORT, bounds, metric, number
+from bench.contracts.space import Look
+from bench.metrics import bounds, metric, number
 from bench.report import svg
+from bench.report.contrast import compare
+from bench.report.pairs import gaps, pairs
 from bench.report.summary import Summary
+from bench.report.svg import Drawing
 from bench.report.table import interval
 
 TRAJECTORIES = {
@@ -30,15 +33,6 @@ TRAJECTORIES = {
 SMALL_SHARE = "p_"
 MANY = 1500
 """Points from which on a scatter is embedded as an image: the page stays small."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure of the page."""
-
-    name: str
-    title: str
-    image: str
 
 
 def trajectories(summary: Summary) -> Iterator[Drawing]:
@@ -125,7 +119,7 @@ def shares(summary: Summary) -> Iterator[Drawing]:
     if history.empty:
         return
     operations = [str(name)[len(SMALL_SHARE) :] for name in history["metric"].unique()]
-    colours = svg.operation_colours(operations)
+    looks = looks_of(summary, operations)
     spread = float(history["value"].max() - history["value"].min()) or 0.1
     low, high = history["value"].min() - 0.06 * spread, history["value"].max() + 0.06 * spread
     for i, label in enumerate(summary.labels):
@@ -136,11 +130,11 @@ def shares(summary: Summary) -> Iterator[Drawing]:
         axes = figure.subplots()
         for operation in operations:
             rows = mine[mine["metric"] == SMALL_SHARE + operation]
-            _by_seed(axes, rows, "value", colours[operation], operation)
+            _by_seed(axes, rows, "value", looks[operation].colour, operation)
         axes.axhline(1 / len(operations), color=svg.FOREGROUND, lw=0.8, ls=(0, (4, 3)), alpha=0.6)
         axes.set_ylim(low, high)
         _epochs(axes)
-        _name_ends(axes, mine, operations)
+        _name_ends(axes, mine, looks)
         axes.set_title(svg.shortened(label, 48))
         title = f"mean mixture share per operation, {label}"
         yield Drawing(f"shares-{i}", title, svg.to_svg(figure, f"s{i}", title))
@@ -156,18 +150,24 @@ def _by_seed(axes: Axes, rows: pd.DataFrame, column: str, colour: str, operation
         axes.plot(mean.index, mean, color=colour, lw=2, ls=dash)
 
 
-def _name_ends(axes: Axes, rows: pd.DataFrame, operations: list[str]) -> None:
+def looks_of(summary: Summary, operations: Sequence[str]) -> dict[str, Look]:
+    """Return how operations are shown, by the spaces that have them."""
+    spaces = [space for label in summary.labels if (space := summary.space(label)) is not None]
+    found = {name: space.look(name) for space in spaces for name in space.operations}
+    return {name: found.get(name, Look(name, svg.FOREGROUND)) for name in operations}
+
+
+def _name_ends(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     """Write each operation's name at the end of its line, moved apart where they would overlap."""
-    colours = svg.operation_colours(operations)
     last = rows[rows["epoch"] == rows["epoch"].max()]
-    ends = {o: last.loc[last["metric"] == SMALL_SHARE + o, "value"].mean() for o in operations}
+    ends = {o: last.loc[last["metric"] == SMALL_SHARE + o, "value"].mean() for o in looks}
     low, high = axes.get_ylim()
     gap, previous = 0.085 * (high - low), -np.inf
     for operation, y in sorted(ends.items(), key=lambda item: item[1]):
         previous = max(y, previous + gap)
         axes.annotate(
-            SHORT.get(operation, operation), (1.02, previous), xycoords=axes.get_yaxis_transform(),
-            color=colours[operation], fontsize=8.5, va="center", annotation_clip=False,
+            looks[operation].short, (1.02, previous), xycoords=axes.get_yaxis_transform(),
+            color=looks[operation].colour, fontsize=8.5, va="center", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -177,16 +177,17 @@ def alphas(summary: Summary) -> Iterator[Drawing]:
         mine = summary.alphas[summary.alphas["label"] == label]
         if mine.empty or mine.groupby(["seed", "edge", "operation"])["share"].nunique().max() < 2:
             continue
-        edges, operations = summary.space(label) or ([], [])
+        if (space := summary.space(label)) is None:
+            continue
+        edges, operations = space.edge_names, space.operations
         columns = min(3, len(edges))
         rows = -(-len(edges) // columns)
         figure = svg.figure(2.15 * columns, 1.75 * rows + 0.3)
         panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-        colours = svg.operation_colours(operations)
         for axes, edge in zip(panels, edges, strict=False):
             for operation in operations:
                 here = mine[(mine["edge"] == edge) & (mine["operation"] == operation)]
-                _by_seed(axes, here, "share", colours[operation], operation)
+                _by_seed(axes, here, "share", space.look(operation).colour, operation)
             axes.set_title(edge)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         for axes in panels[len(edges) :]:
@@ -261,8 +262,6 @@ def differences(summary: Summary) -> Drawing | None:
 
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
-    from bench.report.contrast import compare
-
     contrast, colours, markers = (
         summary.manifest["contrast"], svg.colours(summary.labels), svg.markers(summary.labels),
     )  # fmt: skip
@@ -284,8 +283,6 @@ def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
 
 def figures(summary: Summary) -> dict[str, list[Drawing]]:
     """Draw everything, by section of the page."""
-    from bench.report.pairs import gaps, pairs
-
     with svg.style():
         forest = differences(summary)
         return {

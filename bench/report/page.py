@@ -14,13 +14,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.metrics import METRICS, MISSING, SHORT, bounds, listed, metric, number, plural
+from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plural
 from bench.report import svg
-from bench.report.cell_svg import draw
+from bench.report.arms import describe
 from bench.report.figures import figures
-from bench.report.summary import MANIFEST, Summary
-from bench.report.table import as_csv, cells, headings, interval, short_cell, sort_keys, value
+from bench.report.summary import Summary
+from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.checkpoint import write_atomically
+from bench.runs.manifest import MANIFEST
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
@@ -56,9 +57,11 @@ def render(summary: Summary) -> str:
             policy=POLICY,
             manifest=summary.manifest,
             verdict=summary.verdict,
+            stated=summary.stated,
             banners=banners(summary),
             facts=facts(summary),
             legend=legend(summary),
+            arms=[(label, describe(summary.manifest, label)) for label in summary.labels],
             headings=headings(summary),
             variants=[
                 (label, zip(estimates, limits, keys, strict=True))
@@ -110,8 +113,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    if summary.unknown:
-        found.append(summary.unknown)
+    found += [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found
@@ -155,9 +157,10 @@ def operations(summary: Summary) -> list[tuple[str, str]]:
     """Return the operations of the spaces searched here and their colours."""
     found: dict[str, str] = {}
     for label in summary.labels:
-        names = summary.space(label)
-        found |= svg.operation_colours(names[1]) if names else {}
-    return [(SHORT.get(name, name), colour) for name, colour in found.items()]
+        if (space := summary.space(label)) is not None:
+            looks = [space.look(operation) for operation in space.operations]
+            found |= {look.short: look.colour for look in looks}
+    return list(found.items())
 
 
 def runs(summary: Summary) -> list[dict[str, Any]]:
@@ -173,7 +176,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
                 "label": label, "index": summary.labels.index(label), "seed": row["seed"],
                 "status": str(row["status"]).replace("_", " "), "ok": row["status"] == "ok",
                 "error": row["error"], "numbers": texts,
-                "short": short_cell(row.get("cell")),
+                "short": summary.short(label, row.get("cell")),
                 "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
                 "collapsed": row.get("collapsed") == 1,
             })  # fmt: skip
@@ -189,10 +192,10 @@ def derived(summary: Summary) -> list[dict[str, Any]]:
     """Return the derived cells drawn, by variant."""
     found = []
     for i, label in enumerate(summary.labels):
-        names = summary.space(label)
+        space = summary.space(label)
         cards = [
             {
-                "image": Markup(draw(row["cell"], names[1] if names else [])),
+                "image": Markup(space.draw(row["cell"])) if space else row["cell"],
                 "seed": row["seed"],
                 "accuracy": value(row, "true_accuracy"),
                 "percentile": value(row, "percentile"),

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench.report import svg
-from bench.report.figures import Drawing
 from bench.report.summary import Summary
+from bench.report.svg import Drawing
 
 WORDS = ("hessian", "eigenvalue")
 """A reading with one of these in its name is drawn above the true accuracy of the same search."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.registry import did_you_mean
-from bench.metrics import COLLAPSE, METRICS
+from bench.contracts.space import Space
+from bench.metrics import COLLAPSE, METRICS, metric, plural
 from bench.ranking.correlation import tau_interval
+from bench.report import arms
+from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
 from bench.runs import store
+from bench.runs.manifest import FOLDER, MANIFEST, read_manifest, statement
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
 
-MANIFEST = "ablation.json"
-FOLDER = re.compile(r"(?P<label>.+)-seed(?P<seed>\d+)-(?P<digest>[0-9a-f]+)")
 MISSING_RUN = "missing"
 """Status of a run that was planned and has no sound result: never started, killed or damaged."""
 TAU_RESAMPLES = 200
@@ -44,6 +46,9 @@ class Summary:
         error, every plain number of the result, ``collapsed`` (1 or 0) and ``cost_seconds``.
     foreign
         Run folders here that belong to other settings and are left out.
+    mixed
+        A sentence for every variant whose runs were not made or judged alike: the numbers
+        concerned are missing in ``runs``.
     """
 
     root: Path
@@ -51,6 +56,7 @@ class Summary:
     results: dict[str, dict[str, Any]]
     runs: pd.DataFrame
     foreign: int = 0
+    mixed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, root: Path) -> Summary:
@@ -64,20 +70,22 @@ class Summary:
         manifest = read_manifest(root)
         results, rows = {}, []
         for folder in manifest["runs"]:
-            result = store.read_result(root / folder)
+            result, problem = _read(root / folder)
             if result is not None:
                 named = _name(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
-            rows.append(_row(folder, result, root / folder))
-        runs = pd.DataFrame(rows, columns=_columns(rows))
+            rows.append(_row(folder, result, problem))
+        runs = _numbers(pd.DataFrame(rows, columns=_columns(rows)))
+        runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
-        name, known = manifest["contrast"]["metric"], [*METRICS, *numeric(runs)]
+        name = manifest["contrast"]["metric"]
+        known = list(dict.fromkeys([*METRICS, *numeric(runs)]))
         if name not in known:
             where = f"{root / MANIFEST}: contrast.metric"
             raise ValueError(
                 f"{where}: no column {name!r} in the results; {did_you_mean(name, known)}"
             )
-        return cls(root, manifest, results, runs, foreign)
+        return cls(root, manifest, results, runs, foreign, notes)
 
     @property
     def any_ok(self) -> bool:
@@ -96,7 +104,17 @@ class Summary:
     @cached_property
     def verdict(self) -> Verdict:
         """The answer in parts."""
-        return decide(self.runs, self.manifest["contrast"])
+        contrast = self.manifest["contrast"]
+        looks = list(self.manifest["seeds"]) if self.manifest.get("until") else None
+        return decide(self._comparable(contrast["of"], contrast["against"]), contrast, looks)
+
+    def of(self, label: str) -> list[dict[str, Any]]:
+        """Return the stored results of a variant."""
+        return [result for result in self.results.values() if result["label"] == label]
+
+    def _comparable(self, of: str, against: str) -> pd.DataFrame:
+        """Return the runs without those numbers of ``of`` that were measured by another measure."""
+        return without(self.runs, of, unlike(self.of(of), self.of(against)), numeric(self.runs))
 
     @property
     def answer(self) -> str:
@@ -104,24 +122,48 @@ class Summary:
         return self.verdict.sentence
 
     @property
+    def stated(self) -> str:
+        """Say when the contrast was stated, and what became of it since."""
+        return statement(self.manifest)[0]
+
+    @property
+    def changed(self) -> str:
+        """Warn where the contrast was stated or changed when results were known; else empty."""
+        text, before = statement(self.manifest)
+        return "" if before else f"The primary contrast: {text}. Read the answer as exploratory."
+
+    @property
     def unknown(self) -> str:
-        """Say how many derived cells the truth does not know; empty where it knows all."""
+        """Say which cells the truth does not know and why a τ is undefined; empty where all is there."""
         ok = self.runs[self.runs["status"] == "ok"]
         judged = [
             row
             for _, row in ok.iterrows()
             if isinstance(self.results.get(str(row["folder"]), {}).get("truth"), dict)
         ]
-        lost = len(judged) - int(
-            np.isfinite([float(row.get("true_accuracy") or math.nan) for row in judged]).sum()
-        )
-        if not lost:
-            return ""
-        return (
-            f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
-            "runs: their true accuracy, regret and percentile are missing, and what is said of "
-            "these holds for the other runs only."
-        )
+        lost = sum(not math.isfinite(row.get("true_accuracy", math.nan)) for row in judged)
+        found = []
+        if lost:
+            found = [
+                f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
+                "runs: their true accuracy, regret and percentile are missing, and what is said of "
+                "these holds for the other runs only."
+            ]
+        return " ".join([*found, *self._undefined(ok)])
+
+    def _undefined(self, ok: pd.DataFrame) -> Iterator[str]:
+        """Say why a τ of finished runs is undefined: what they stored as their reasons."""
+        counts: dict[tuple[str, str], int] = {}
+        for folder in ok["folder"]:
+            reasons = self.results.get(str(folder), {}).get("reasons")
+            for name, why in reasons.items() if isinstance(reasons, dict) else ():
+                if name in METRICS:
+                    counts[name, str(why)] = counts.get((name, str(why)), 0) + 1
+        for (name, why), count in counts.items():
+            yield (
+                f"{metric(name).title} is undefined in {count} of {plural(len(ok), 'finished run')}: "
+                f"{why}."
+            )
 
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
         """Return the stored scores of a variant's finished runs, by seed."""
@@ -179,7 +221,7 @@ class Summary:
     def _interval(
         self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]
     ) -> Interval:
-        if name == "collapsed":
+        if metric(name).binary:
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
@@ -200,16 +242,11 @@ class Summary:
 
     def _against(self, label: str) -> dict[str, Any]:
         contrast = self.manifest["contrast"]
-        result = compare(self.runs, contrast["metric"], label, contrast["against"])
+        runs = self._comparable(label, contrast["against"])
+        result = compare(runs, contrast["metric"], label, contrast["against"])
         if label == contrast["against"]:
-            numbers = (
-                "difference",
-                "difference_low",
-                "difference_high",
-                "improvement",
-                "delta",
-                "p",
-            )
+            bounds = ("difference", "difference_low", "difference_high")
+            numbers = (*bounds, "improvement", "delta", "p")
             return {"pairs": 0, "ties": 0} | dict.fromkeys(numbers, math.nan)
         return {
             "difference": result.difference.estimate,
@@ -237,10 +274,10 @@ class Summary:
         columns = ["label", "seed", "epoch", "edge", "operation", "share"]
         rows: list[tuple[Any, ...]] = []
         for result in self.results.values():
-            names = self.space(result["label"])
+            space = self.space(result["label"])
             for entry in result.get("history", []):
                 alpha = np.array(entry.get("alpha") or [], dtype=float)
-                if names is None or alpha.shape != (len(names[0]), len(names[1])):
+                if space is None or alpha.shape != (len(space.edges), len(space.operations)):
                     continue
                 powers = np.exp(alpha - alpha.max(axis=1, keepdims=True))
                 share = powers / powers.sum(axis=1, keepdims=True)
@@ -253,27 +290,26 @@ class Summary:
                         operation,
                         float(share[i, j]),
                     )
-                    for i, edge in enumerate(names[0])
-                    for j, operation in enumerate(names[1])
+                    for i, edge in enumerate(space.edge_names)
+                    for j, operation in enumerate(space.operations)
                     if math.isfinite(share[i, j])
                 ]
         return pd.DataFrame(rows, columns=columns)
 
     def settings(self, label: str) -> dict[str, Any]:
         """Return a variant's settings as the manifest has them; empty where it has none."""
-        arms = {arm["label"]: arm for arm in self.manifest["arms"]}
-        settings = arms.get(label, {}).get("settings", {})
-        return settings if isinstance(settings, dict) else {}
+        return arms.settings_of(self.manifest, label)
 
-    def space(self, label: str) -> tuple[list[str], list[str]] | None:
-        """Return the names of a variant's edges and operations; None where its space is unknown."""
-        from bench.contracts import registry
+    def space(self, label: str) -> Space | None:
+        """Return the space that a variant searches; None where it is unknown here."""
+        return arms.space_of(self.manifest, label)
 
-        try:
-            space = registry.parse("spaces", self.settings(label).get("space"))
-        except ValueError:
-            return None
-        return space.edge_names, list(space.operations)
+    def short(self, label: str, cell: Any) -> str:
+        """Write a cell that a variant found in little room; empty where it is none."""
+        if not isinstance(cell, str):
+            return ""
+        space = self.space(label)
+        return cell if space is None else space.short(cell)
 
     def as_json(self) -> str:
         """Return everything but the histories as JSON; what is not a number is null."""
@@ -283,7 +319,9 @@ class Summary:
             "question": self.manifest["question"],
             "contrast": self.manifest["contrast"],
             "answer": self.answer,
+            "mixed": list(self.mixed),
             "verdict": self.verdict.kind,
+            "more_pairs": self.verdict.more,
             "difference": list(comparison.difference),
             "p": comparison.p,
             "seeds": list(comparison.seeds),
@@ -295,42 +333,33 @@ class Summary:
         return json.dumps(_plain(content), indent=1, allow_nan=False)
 
 
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Read ``ablation.json``; raises ValueError with one line where it is not what it should be."""
-    path = root / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: {root} is no output folder of `bench run`") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or not {"question", "contrast", "arms", "runs"} <= set(
-        manifest
-    ):
-        raise ValueError(f"{path}: expected question, contrast, arms and runs")
-    for folder in manifest["runs"]:
-        if (
-            not isinstance(folder, str)
-            or not FOLDER.fullmatch(folder)
-            or Path(folder).name != folder
-        ):
-            raise ValueError(f"{path}: runs: {folder!r} is not the name of a run folder")
-    if not {"metric", "of", "against"} <= set(manifest["contrast"]):
-        raise ValueError(f"{path}: contrast: expected metric, of and against")
-    return {"name": root.name, "profile": "", "command": "", "seeds": [], **manifest}
-
-
 def _name(folder: str) -> dict[str, Any]:
     named = FOLDER.fullmatch(folder)
     assert named is not None  # checked when the manifest was read
     return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
 
 
-def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return a run's result; where there is none to believe, why."""
+    try:
+        result = store.read_result(path)
+        return result, "" if result is not None else _why_missing(path)
+    except OSError as error:
+        return None, f"its result cannot be read ({error.strerror})"
+
+
+def value(folder: Path, name: str) -> float:
+    """Return one number of a run that has ended; NaN where it failed or has no such number."""
+    row = _row(folder.name, *_read(folder))
+    found = row.get(name) if row["status"] == "ok" else None
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else math.nan
+
+
+def _row(folder: str, result: dict[str, Any] | None, problem: str) -> dict[str, Any]:
     """Return one run as a row; what was planned and is not there becomes a missing run."""
     row = _name(folder)
     if result is None:
-        return row | {"status": MISSING_RUN, "error": _why_missing(path)}
+        return row | {"status": MISSING_RUN, "error": problem}
     plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     row |= {"status": str(result.get("status", "failed")), "error": result.get("error", "")}
     row |= {key: value for key, value in plain.items() if key not in row}
@@ -338,21 +367,44 @@ def _row(folder: str, result: dict[str, Any] | None, path: Path) -> dict[str, An
     row |= {"stopped_epoch": stopped.get("epoch"), "stopped_reason": stopped.get("reason")}
     share = plain.get("weight_free_share")
     row["collapsed"] = None if share is None else float(share >= COLLAPSE - 1e-9)
+    percentile = plain.get("percentile")
+    row["worse_than_random"] = None if percentile is None else float(percentile < 50)
     search, ranking = plain.get("search_seconds"), plain.get("ranking_seconds")
     row["cost_seconds"] = plain.get("seconds") if search is None else search + (ranking or 0.0)
     return row
 
 
 def _why_missing(path: Path) -> str:
+    if path.is_symlink():
+        return "a link stands in its place; links are not followed"
     if (path / store.RESULT).exists():
         return "its result is damaged"
-    last = store.read_progress(path).get("epoch")
-    return "no result; never started" if last is None else f"no result; last seen in epoch {last}"
+    last = store.read_progress(path)
+    if last.get("error"):
+        return f"no result; stopped by: {last['error']}"
+    epoch = last.get("epoch")
+    return "no result; never started" if epoch is None else f"no result; last seen in epoch {epoch}"
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     first = ["label", "seed", "status", "error", "folder"]
     return list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
+
+
+TEXTS = ("label", "status", "error", "folder", "cell", "stopped_epoch", "stopped_reason")
+"""Columns that are not numbers, even where they are empty in all runs."""
+
+
+def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
+    """Make every column of numbers one, NaN where a run has none: null, absent or no number."""
+    for name in METRICS:
+        if name in runs:
+            runs[name] = pd.to_numeric(runs[name], errors="coerce").astype(float)
+    for name in runs.columns.difference([*METRICS, *TEXTS], sort=False):
+        known = runs[name].dropna()
+        if runs[name].dtype == object and all(type(value) in (int, float) for value in known):
+            runs[name] = pd.to_numeric(runs[name]).astype(float)
+    return runs
 
 
 def numeric(runs: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -19,11 +20,6 @@ PALETTE = ("#0f83c9", "#d9630a", "#0a9a70", "#c25fa0", "#8a7fd6", "#a8890c", "#4
 """Okabe and Ito's colours, moved to a lightness that is legible on white and on black."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """With the colour, so that nothing is told by colour alone."""
-OPERATIONS = {
-    "none": "#7d8590", "skip_connect": "#d9630a", "avg_pool_3x3": "#b8920f",
-    "max_pool_3x3": "#c2426b", "nor_conv_1x1": "#45a5dd", "nor_conv_3x3": "#2b7fd4",
-}  # fmt: skip
-"""Warm: without weights; blue: convolutions; grey: nothing."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "bench", "text.parse_math": False,
@@ -39,7 +35,14 @@ STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "round", "savefig.facecolor": "none",
 }  # fmt: skip
 
-OTHERS = ("#45a5dd", "#2b7fd4", "#0a9a70", "#8a7fd6", "#c25fa0", "#5d6fae", "#2f9e9e")
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the page."""
+
+    name: str
+    title: str
+    image: str
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -50,12 +53,6 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 def markers(labels: Sequence[str]) -> dict[str, str]:
     """Return the marker of each variant."""
     return {label: MARKERS[i % len(MARKERS)] for i, label in enumerate(labels)}
-
-
-def operation_colours(operations: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each operation; those of other spaces take further colours in turn."""
-    spare = iter(OTHERS * 9)
-    return {name: OPERATIONS.get(name) or next(spare) for name in operations}
 
 
 def figure(width: float = 4.4, height: float = 2.9) -> Figure:

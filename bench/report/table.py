@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.metrics import MISSING, SHORT, bounds, duration, metric, number, p_text
-from bench.report import genotype_svg
+from bench import terminal
+from bench.metrics import MISSING, bounds, duration, metric, number, p_text
+from bench.report.arms import describe
 from bench.report.summary import Summary
 from bench.statistics import Interval
 
@@ -42,28 +41,9 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
     )
 
 
-def short_cell(cell: Any) -> str:
-    """Write a NAS-Bench-201 string or a genotype in a third of its length; else as it is."""
-    if not isinstance(cell, str):
-        return ""
-    if (genotype := genotype_svg.parse(cell)) is not None:
-        return genotype_svg.short(genotype)
-    nodes = [
-        " ".join(SHORT.get(part.partition("~")[0], part) for part in node.strip("|").split("|"))
-        for node in cell.split("+")
-    ]
-    return "|".join(nodes)
-
-
 def as_text(summary: Summary) -> None:
     """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a pipe that knows ASCII only still gets the numbers
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=WIDTH)
+    console = terminal.console(piped_width=WIDTH)
     console.print()
     console.print(_variants(summary, console.width))
     console.print()
@@ -73,10 +53,15 @@ def as_text(summary: Summary) -> None:
         console.print()
         console.print(_differences(summary))
     console.print()
-    if summary.unknown:
-        console.print(Text(summary.unknown))
+    for text in notes(summary):
+        console.print(Text(text))
     console.print(Text(summary.answer, style="bold"))
     console.print()
+
+
+def notes(summary: Summary) -> list[str]:
+    """Return what must be known before the answer is believed, a sentence or two each."""
+    return [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
 
 
 def _variants(summary: Summary, width: int) -> Table:
@@ -118,7 +103,7 @@ def _runs(summary: Summary) -> Iterator[Text]:
         line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold"
     )
     for label in summary.labels:
-        yield Text(label)
+        yield Text.assemble(label, (f"  {describe(summary.manifest, label)}", "dim"))
         for _, row in summary.runs[summary.runs["label"] == label].iterrows():
             if row["status"] != "ok":
                 yield Text(
@@ -129,7 +114,8 @@ def _runs(summary: Summary) -> Iterator[Text]:
             tau = interval(row, "tau")
             yield Text(line.format(
                 row["seed"], *(value(row, name) for name in columns),
-                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"), short_cell(row.get("cell")),
+                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"),
+                summary.short(label, row.get("cell")),
             ))  # fmt: skip
 
 
@@ -228,8 +214,8 @@ def headings(summary: Summary) -> list[str]:
 def as_markdown(summary: Summary) -> str:
     """Return question, answer and the table of variants as Markdown."""
     lines = [f"# {_md(summary.manifest['question'])}", "", f"**{_md(summary.answer)}**", ""]
-    if summary.unknown:
-        lines += [_md(summary.unknown), ""]
+    for text in notes(summary):
+        lines += [_md(text), ""]
     names = headings(summary)
     lines += [
         "| " + " | ".join(_md(name) for name in names) + " |",
@@ -238,6 +224,8 @@ def as_markdown(summary: Summary) -> str:
     for label, estimates, limits in cells(summary):
         joined = [f"{a} {b}".strip() for a, b in zip(estimates, limits, strict=True)]
         lines.append("| " + " | ".join(_md(word) for word in [label, *joined]) + " |")
+    lines += ["", "What each variant is:", ""]
+    lines += [f"- {_md(name)}: {_md(describe(summary.manifest, name))}" for name in summary.labels]
     lines += ["", f"Command: `{summary.manifest['command'].replace('`', '')}`", ""]
     return "\n".join(lines)
 
@@ -252,6 +240,7 @@ def as_tex(summary: Summary) -> str:
     names = headings(summary)
     lines = [
         f"% {' '.join(summary.answer.split())}",
+        *(f"% {name}: {describe(summary.manifest, name)}" for name in summary.labels),
         f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
     ]
     lines += ["\\toprule", " & ".join(_tex(name) for name in names) + r" \\", "\\midrule"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 
+from bench.files import UnfitFileError, open_regular
+
 MAGIC = b"bench-checkpoint-1\n"
 
 
@@ -18,8 +21,18 @@ class CheckpointError(ValueError):
     """A checkpoint that is damaged, from something else, or not one."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all: temporary file, fsync, rename."""
+class RefusedError(CheckpointError):
+    """A checkpoint of this run whose checksum is right and whose content is not one."""
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that it is there whole or not at all: temporary file, fsync, rename.
+
+    Parameters
+    ----------
+    durable
+        Wait until it is on the disk; without, a power cut may leave it empty or old.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -27,12 +40,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fchmod(handle, 0o644)  # temporary files are private; results are for colleagues
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where it can neither be written nor removed
+            os.unlink(temporary)
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
+    if durable and hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -60,11 +75,18 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
     ------
     CheckpointError
         One line; nothing of a damaged or foreign file is used, and nothing in it is executed.
+    OSError
+        When it cannot be read: it may be sound all the same.
+    MemoryError
+        When there is no room for it.
     """
     try:
-        content = path.read_bytes()
+        with open_regular(path, links=False) as file:
+            content = file.read()
+    except UnfitFileError as error:
+        raise CheckpointError(str(error)) from None
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+        raise OSError(error.errno, error.strerror, str(path)) from None
     if not content.startswith(MAGIC):
         raise CheckpointError(f"{path}: not a checkpoint of this program")
     digest, payload = content[len(MAGIC) : len(MAGIC) + 32], content[len(MAGIC) + 32 :]
@@ -74,10 +96,20 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
         saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         found, state = saved["identity"], saved["state"]
     except Exception as error:  # whatever a foreign pickle makes torch raise, it is refused
+        if isinstance(error, OSError) or out_of_memory(error):
+            raise  # says nothing about the file
         reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: refused ({type(error).__name__}: {reason})") from None
+        raise RefusedError(f"{path}: refused ({type(error).__name__}: {reason})") from None
     if identity is not None and found != identity:
         raise CheckpointError(f"{path}: belongs to run {found}, not {identity}")
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: holds no state")
+        raise RefusedError(f"{path}: holds no state")
     return state
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that there was no memory left, here or on the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # What torch says of the CPU's memory has no class of its own.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

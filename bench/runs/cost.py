@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.contracts.variant import overrides
 from bench.runs.spec import RunSpec
 
 
@@ -59,7 +58,7 @@ def cost_in_passes(spec: RunSpec) -> float:
     settings = spec.settings
     data, search = settings.data, settings.search
     _, total = data.extent()
-    each = sum(v.passes(settings.space) for v in spec.variants if overrides(v, "passes")) or 1.0
+    each: float = max([1, *(v.passes(settings.space) for v in spec.variants)])
     each += settings.hypergradient.cost_in_passes(parameters(spec))
     return search.epochs * max(1, total // 2 // search.batch) * each
 

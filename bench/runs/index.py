@@ -41,7 +41,10 @@ def rows(root: Path, *, rebuild: bool = False) -> list[dict[str, Any]]:
         if name in known and known[name][0] == looks:
             found[name] = known[name]
             continue
-        found[name] = (looks, _row(root / name))
+        try:
+            found[name] = (looks, _row(root / name))
+        except OSError:  # may be read another time; nothing is known of it until then
+            continue
         changed = True
     if changed or known.keys() != found.keys():
         _write(root, found)

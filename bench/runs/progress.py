@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,8 +19,8 @@ from bench.runs.campaign import Campaign
 class Watch:
     """Shows runs, epoch, loss, skips and the time left on stderr; a line per change without a terminal."""
 
-    def __init__(self, campaign: Campaign) -> None:
-        self.campaign, self.started = campaign, time.time()
+    def __init__(self, campaign: Campaign, note: Callable[[], str] | None = None) -> None:
+        self.campaign, self.started, self.note = campaign, time.time(), note
         self.console = Console(file=sys.stderr)
         self.live: Live | None = None
         self.said: set[tuple[str, str]] = set()
@@ -74,6 +75,8 @@ class Watch:
         shares = [look["share"] for _, look in rows if look["status"] != "done before"]
         ended = sum(share == 1.0 for share in shares)
         text = f"{ended}/{len(shares)} runs"
+        if self.note is not None:  # how many runs there will be is open
+            return f"{text}; {self.note()}"
         if 0.02 * len(shares) < sum(shares) < len(shares):
             left = (time.time() - self.started) * (len(shares) / sum(shares) - 1)
             text += f", about {left / 60:.1f} min left"

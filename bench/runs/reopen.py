@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.runs import checkpoint, store
+from bench.runs.contents import refuse_changed
+from bench.runs.fit import MisfitError
+from bench.runs.restore import restore
 from bench.runs.spec import RunSpec
-from bench.search.setup import Setup, build, restored
+from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
 
 
@@ -22,8 +25,19 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
     ------
     CheckpointError
         When the checkpoint is missing, damaged or another run's.
+    ValueError
+        When the images are others than the run's. Another truth is what ranking anew is for.
     """
     own = store.read_spec(folder)
     spec = own if spec is None else spec
     setup = build(spec.settings, spec.variants, spec.seed)
-    return setup, restored(setup, checkpoint.load(folder / store.CHECKPOINT, own.digest))
+    refuse_changed(own.folder, own.contents, {"data": setup.contents["data"]})
+    state = initial_state(setup)
+    path = folder / store.CHECKPOINT
+    try:
+        restore(setup, state, checkpoint.load(path, own.digest))
+    except FileNotFoundError:
+        raise checkpoint.CheckpointError(f"{path}: there is none; `bench run` keeps one") from None
+    except MisfitError as error:
+        raise checkpoint.CheckpointError(f"{path}: {error}") from None
+    return setup, state

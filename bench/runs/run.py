@@ -6,76 +6,85 @@ import contextlib
 import hashlib
 import math
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import bench
+from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
-from bench.runs import checkpoint, store
+from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
+from bench.runs.contents import refuse_changed
 from bench.runs.cost import multiply_adds
+from bench.runs.provenance import Leg, joined, known_legs, leg, provenance
+from bench.runs.restore import restore
+from bench.runs.sources import changed
 from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
-from bench.search.setup import Setup, build, initial_state, restored
+from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
 
 
-def execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lambda: False) -> str:
+def execute(
+    spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool] = lambda: False
+) -> Outcome:
     """Run or resume one run in its folder.
+
+    A folder that has a sound result is left alone: it is that of whoever held it until now.
 
     Returns
     -------
-    str
-        The status: ``ok``, ``diverged``, ``out_of_memory``, ``failed``, ``interrupted`` or
-        ``disk_full``. All but the last two leave a ``result.json``; those leave the last checkpoint
-        to go on from.
+    Outcome
+        How it ended. What was interrupted, or stopped by an error of the storage, leaves no
+        ``result.json`` but the last checkpoint to go on from; all others leave a result.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with runlock.hold(folder, asked_to_stop) as mine:
             if not mine:
-                return "interrupted"
-            if store.done(folder):  # by whoever held the folder until now
-                return "ok"
+                return Outcome.INTERRUPTED
+            if (result := store.read_result(folder)) is not None:
+                return Outcome(result["status"])
             return _execute(spec, folder, asked_to_stop)
     except OSError as error:
-        if error.errno not in store.FULL:
-            raise
         print(f"{folder}: {_line(error)}", file=sys.stderr)
-        return "disk_full"
+        with contextlib.suppress(OSError):  # as far as that goes now
+            last = {**store.read_progress(folder), "status": "stopped", "error": _line(error)}
+            store.write_json(folder / store.PROGRESS, last)
+        return Outcome.of(error)
 
 
-def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> str:
+def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> Outcome:
     store.write_spec(folder, spec)
-    started = time.time()
-    earlier = 0.0
+    clock = Clock()
     state: SearchState | None = None
+    legs: list[Leg] = []
     outcome: dict[str, Any]
+
+    def keep(state: SearchState) -> None:
+        content = {**state.to_dict(), "seconds": clock.seconds, "legs": legs}
+        checkpoint.save(folder / store.CHECKPOINT, spec.digest, content)
+
     with arithmetic(spec):
         try:
-            report = _reporter(folder, started)
+            report = _reporter(folder, clock)
             report(status="running", epoch=0, epochs=spec.settings.search.epochs)
             setup = build(spec.settings, spec.variants, spec.seed)
-            state, earlier = resume(spec, folder, setup)
+            refuse_changed(spec.folder, spec.contents, setup.contents)
+            state, clock.earlier, legs = resume(spec, folder, setup)
+            legs = go_on(legs, leg(spec, state.supernet), folder)
 
             def after_epoch(state: SearchState) -> None:
-                elapsed = earlier + time.time() - started
-                checkpoint.save(
-                    folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
-                )
+                keep(state)
                 last = {k: v for k, v in state.history[-1].items() if k not in state.architecture}
                 report(status="running", epochs=setup.settings.search.epochs, **last)
 
             search(setup, state, after_epoch=after_epoch, asked_to_stop=asked_to_stop)
-            searched = earlier + time.time() - started
+            searched = clock.seconds
             report(status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs)
 
             def notify(text: str) -> None:
@@ -87,65 +96,123 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
                     raise Interrupted
 
             found = conclude(setup, state, folder, notify)
-            outcome = {"status": "ok", "search_seconds": searched, **found}
+            outcome = {"status": Outcome.OK, "search_seconds": searched, **found}
         except Interrupted:
             if state is not None:
-                elapsed = earlier + time.time() - started
-                checkpoint.save(
-                    folder / store.CHECKPOINT, spec.digest, {**state.to_dict(), "seconds": elapsed}
-                )
-            return "interrupted"
+                keep(state)
+            return Outcome.INTERRUPTED
+        except OSError:
+            raise  # says nothing about the run: what is there stays, to go on from
         except DivergedError as error:
-            outcome = {"status": "diverged", "error": str(error)}
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            outcome = {"status": "out_of_memory", "error": _line(error)}
+            outcome = {"status": Outcome.DIVERGED, "error": str(error)}
         except Exception as error:  # recorded with the run, so that the others go on
-            if isinstance(error, OSError) and error.errno in store.FULL:
-                raise  # nothing more can be written; what is there stays
-            if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-                outcome = {"status": "out_of_memory", "error": _line(error)}  # torch on the CPU
+            if checkpoint.out_of_memory(error):
+                outcome = {"status": Outcome.OUT_OF_MEMORY, "error": _line(error)}
             elif os.environ.get("BENCH_DEBUG"):
                 raise
             else:
-                outcome = {"status": "failed", "error": f"{type(error).__name__}: {_line(error)}"}
+                text = f"{type(error).__name__}: {_line(error)}"
+                outcome = {"status": Outcome.FAILED, "error": text}
     result = {
         "schema": spec.code,
         "ablation": spec.ablation,
         "label": spec.label,
         "seed": spec.seed,
         "digest": spec.digest,
+        "contents": spec.contents,
         **outcome,
-        "seconds": time.time() - started,
+        "seconds": clock.here,
         "work": multiply_adds(spec),
         "stopped": state.stopped if state else None,
         "history": state.history if state else [],
-        "provenance": provenance(spec) | {"kernel": state.supernet.kernel if state else "torch"},
+        **joined(legs := legs or [leg(spec, None)]),
+        "provenance": provenance(spec, legs),
     }
     store.write_json(folder / store.RESULT, store.seal(result))
-    return str(outcome["status"])
+    ended: Outcome = outcome["status"]
+    return ended
 
 
-def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float]:
-    """Return the state of the run's checkpoint, if it has a sound one, and the seconds before it.
+@dataclass
+class Clock:
+    """How long a run takes, whatever the wall clock does meanwhile.
 
-    An unsound checkpoint is removed, and the state is that before the first step.
+    Attributes
+    ----------
+    earlier
+        Seconds before its checkpoint, in other processes.
     """
-    path = folder / store.CHECKPOINT
-    if not path.exists():
-        return initial_state(setup), 0.0
+
+    earlier: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def here(self) -> float:
+        """Seconds in this process."""
+        return time.monotonic() - self.began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in all."""
+        return self.earlier + self.here
+
+
+def go_on(legs: list[Leg], now: Leg, folder: Path) -> list[Leg]:
+    """Return what computed a run so far and does from here on; say where the code has changed."""
+    if not legs:
+        return [now]
+    if differ := changed(legs[-1]["sources"]):
+        text = f"{', '.join(differ)} changed since this checkpoint; --force starts again"
+        print(f"{folder / store.CHECKPOINT}: {text}", file=sys.stderr)
+    return legs if legs[-1] == now else [*legs, now]
+
+
+def resume(spec: RunSpec, folder: Path, setup: Setup) -> tuple[SearchState, float, list[Leg]]:
+    """Return the state of the run's checkpoint, if it has a sound one, and what came before it.
+
+    That are the seconds that it took, and what computed it.
+
+    A checkpoint that is damaged or another run's is removed, one that is sound and does not fit
+    is set aside, and the state is that before the first step. One that merely cannot be read
+    stays where it is.
+
+    Raises
+    ------
+    OSError, MemoryError
+        When it cannot be read.
+    """
+    path, state = folder / store.CHECKPOINT, initial_state(setup)
     try:
         saved = checkpoint.load(path, spec.digest)
-        state = restored(setup, saved)
-        if saved.get("compiled") and not state.supernet.compiled:
-            print(
-                f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
-                file=sys.stderr,
-            )
-        return state, float(saved.get("seconds", 0.0))
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except FileNotFoundError:
+        return state, 0.0, []
+    except checkpoint.RefusedError as error:
+        _set_aside(path, error)
+        return state, 0.0, []
+    except checkpoint.CheckpointError as error:
         print(f"{_line(error)}; starting again", file=sys.stderr)
         path.unlink(missing_ok=True)
-        return initial_state(setup), 0.0  # the other may have been filled in part
+        return state, 0.0, []
+    try:
+        restore(setup, state, saved)
+        seconds = fit.real(saved.get("seconds", 0.0), 0, math.inf, "seconds")
+        legs = known_legs(saved)
+    except fit.MisfitError as error:
+        _set_aside(path, error)
+        return initial_state(setup), 0.0, []  # the other may have been filled in part
+    if saved.get("compiled") and not state.supernet.compiled:
+        print(
+            f"{path}: no kernel can be compiled here; going on in PyTorch, equal to rounding",
+            file=sys.stderr,
+        )
+    return state, seconds, legs
+
+
+def _set_aside(path: Path, error: ValueError) -> None:
+    """Keep a checkpoint that was refused, though sound, out of the way."""
+    aside = path.with_name(store.REFUSED)
+    print(f"{path}: {_line(error)}; kept as {aside.name}, starting again", file=sys.stderr)
+    os.replace(path, aside)
 
 
 def conclude(
@@ -194,34 +261,32 @@ def judge_cell(
     }
     if truth is not None:
         accuracy = truth.accuracy_of(space.encode(cell), notify)
-        everything = truth.mean(truth.reference)
-        ranked = len(everything) > 0 and math.isfinite(accuracy)
         outcome |= {
             "true_accuracy": accuracy,
             "regret": truth.best - accuracy,
-            "percentile": 100 * float((everything < accuracy).mean()) if ranked else math.nan,
+            "percentile": truth.percentile(accuracy),
         }
         outcome["truth"] = {
             "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
             "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(everything), "best": truth.best,
-            "random": float(np.nanmean(everything)) if len(everything) else math.nan,
+            "cells": len(truth.reference), "best": truth.best, "random": truth.random,
         }  # fmt: skip
     return outcome
 
 
 def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     """Rank sub-networks against the truth by the run's protocol; keep every score."""
-    from bench.ranking.measure import measure
+    from bench.ranking.measure import measure  # late: saves start-up time
 
-    protocol, started = setup.settings.ranking, time.time()
+    protocol, clock = setup.settings.ranking, Clock()
     assert protocol is not None
     ranking = measure(setup, state, protocol)
     table = ranking.table.to_parquet(index=False)
     checkpoint.write_atomically(folder / store.RANKING, table)
     return {
         **ranking.flat(),
-        "ranking_seconds": time.time() - started,
+        **({"reasons": ranking.reasons} if ranking.reasons else {}),
+        "ranking_seconds": clock.here,
         "files": {store.RANKING: hashlib.sha256(table).hexdigest()},
     }
 
@@ -240,48 +305,10 @@ def arithmetic(spec: RunSpec) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def provenance(spec: RunSpec) -> dict[str, Any]:
-    """Return what somebody needs to get the same numbers again."""
-    return {
-        "bench": bench.__version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": spec.settings.device,
-        "threads": spec.settings.threads,
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
-
-
-def _commit() -> str:
-    """Return the commit of a source checkout, ``+`` where it is changed; empty elsewhere."""
-    git = ["git", "-C", str(Path(bench.__file__).parent)]
-    try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no", "."],
-            capture_output=True, text=True, timeout=5, check=True,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit + ("+" if changed else "")
-
-
-def _reporter(folder: Path, started: float) -> Callable[..., None]:
+def _reporter(folder: Path, clock: Clock) -> Callable[..., None]:
     def report(**numbers: Any) -> None:
-        now = time.time()
-        store.write_json(
-            folder / store.PROGRESS,
-            {"time": now, "elapsed": now - started, "pid": os.getpid(), **numbers},
-        )
+        last = {"time": time.time(), "elapsed": clock.here, "pid": os.getpid(), **numbers}
+        store.write_json(folder / store.PROGRESS, last)
 
     return report
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +9,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from bench.ablation.file import Ablation
-from bench.contracts import registry
+from bench.contracts import identity, registry
 from bench.contracts.variant import Variant
 from bench.devices import resolve_device
 from bench.names import LABEL, MAX_SEED
+from bench.runs.contents import Contents
 from bench.search.settings import Settings
 
 SCHEMA = 2
@@ -39,14 +38,22 @@ class RunSpec(BaseModel):
     seed: int = Field(ge=0, le=MAX_SEED)
     variants: Annotated[tuple[Variant, ...], BeforeValidator(_read), PlainSerializer(_write)]
     settings: Settings
+    contents: dict[str, str] = Field(
+        {}, description="hashes of what the settings name: images, truth, cells of a file"
+    )
     code: int = SCHEMA
 
     @property
     def digest(self) -> str:
-        """The identity: a hash of settings, variants, seed and code schema (not of the names)."""
-        content = self.model_dump(mode="json", exclude={"ablation", "label"})
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """The identity: a hash of settings, contents, variants, seed and code schema.
+
+        Neither names nor places count: what lies at a place is in the contents.
+        """
+        content = {
+            name: identity.described(getattr(self, name))
+            for name in ("seed", "variants", "settings", "contents", "code")
+        }
+        return identity.digest(content)[:16]
 
     @property
     def folder(self) -> str:
@@ -54,15 +61,24 @@ class RunSpec(BaseModel):
         return f"{self.label}-seed{self.seed}-{self.digest}"
 
 
-def plan(ablation: Ablation, only: Iterable[str] = ()) -> list[RunSpec]:
+def plan(
+    ablation: Ablation, only: Iterable[str] = (), contents: Contents | None = None
+) -> list[RunSpec]:
     """Return every run, seeds outermost, so that an early look has all variants.
 
     Parameters
     ----------
     only
         Labels to keep; empty: all.
+    contents
+        What has been hashed so far; None: nothing, and what is not there is an error.
+
+    Raises
+    ------
+    ValueError
+        When what a run needs is not there: `DataError`, `TruthError`.
     """
-    wanted, runs = set(only), []
+    wanted, runs, hashes = set(only), [], contents or Contents()
     for seed in ablation.seeds:
         for arm in ablation.arms:
             if wanted and arm.label not in wanted:
@@ -72,7 +88,7 @@ def plan(ablation: Ablation, only: Iterable[str] = ()) -> list[RunSpec]:
             runs.append(
                 RunSpec(
                     ablation=ablation.name, label=arm.label, seed=seed,
-                    variants=arm.interventions, settings=settings,
+                    variants=arm.interventions, settings=settings, contents=hashes.of(settings),
                 )
             )  # fmt: skip
     return runs

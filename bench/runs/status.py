@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from bench.report.summary import FOLDER, MANIFEST, read_manifest
 from bench.runs import index, store
 from bench.runs import lock as runlock
+from bench.runs.manifest import FOLDER, MANIFEST, read_manifest
 
 STATES = ("done", "running", "waiting", "stopped", "stale", "failed")
 """``stopped`` ended in order with a checkpoint; ``stale`` has not been heard of and was killed."""
@@ -86,6 +86,8 @@ def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:
             error=str(row.get("error", "")),
         )  # fmt: skip
     folder = root / name
+    if folder.is_symlink():
+        return RunState(name, "failed", error="a link stands in its place; links are not followed")
     progress, quiet = store.read_progress(folder), runlock.silence(folder)
     if runlock.alive(folder):
         kind = "running"
@@ -96,7 +98,8 @@ def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
     share = (1 - RANKING_SHARE) * (epoch or 0) / max(1, epochs or 1)
     elapsed = float(progress.get("elapsed") or 0.0)
-    damaged = "its result is damaged" if (folder / store.RESULT).exists() else ""
+    damaged = "its result is damaged or cannot be read" if (folder / store.RESULT).exists() else ""
+    damaged = damaged or str(progress.get("error") or "")
     return RunState(
         name, kind, str(progress.get("status", "")), epoch, epochs, share, quiet, elapsed, damaged
     )

@@ -9,32 +9,33 @@ written is detected and not used: JSON by its checksum, other files by the hash 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.files import UnfitFileError, open_regular
 from bench.runs.checkpoint import write_atomically
-from bench.runs.spec import RunSpec
+from bench.runs.lock import LOCK
+from bench.runs.spec import SCHEMA, RunSpec
 
 RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
     "result.json", "spec.json", "progress.json", "checkpoint.pt", "ranking.parquet",
 )  # fmt: skip
 
+REFUSED = "refused.pt"
+"""A checkpoint that is sound and fits nothing that was built; kept for somebody to look at."""
 FILES = (RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING)
-FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What the system says when nothing more can be written: a run stops and can go on later."""
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
     """Write JSON atomically; NaN and infinities become null, which every reader understands."""
-    write_atomically(path, _text(content))
+    write_atomically(path, _text(content), durable=durable)
 
 
 def _text(content: Any) -> bytes:
@@ -60,7 +61,13 @@ def seal(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return a run's result; None where there is none, or it or a file that it names is damaged."""
+    """Return a run's result; None where there is none, or it or a file that it names is damaged.
+
+    Raises
+    ------
+    OSError
+        When it is there and cannot be read, which does not say that it is damaged.
+    """
     result = read_sealed(folder / RESULT)
     if result is None:
         return None
@@ -75,21 +82,50 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """Return JSON that `seal` and `write_json` wrote; None where any byte of it has changed."""
+    """Return JSON that `seal` and `write_json` wrote; None where any byte of it has changed.
+
+    Raises
+    ------
+    OSError
+        When it is there and cannot be read.
+    """
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
         content = json.loads(text)
         sound = isinstance(content, dict) and seal(content)["checksum"] == content.get("checksum")
         # The checksum is of the content: 1e-3 and 1E-3 are the same to it, but not to us.
         return content if sound and text == _text(content) else None
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file of a run's folder; neither it nor the folder may be a link.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    UnfitFileError
+        Where something else stands in its place.
+    OSError
+        When it is there and cannot be read; names the file.
+    """
+    try:
+        if path.parent.is_symlink():
+            raise UnfitFileError(f"{path.parent}: is a link")
+        with open_regular(path, links=False) as file:
+            return file.read()
+    except NotADirectoryError:
+        raise UnfitFileError(f"{path.parent}: is not a folder") from None
+    except OSError as error:  # where it fails in reading, it does not say of what
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _sha256(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_regular(path)).hexdigest()
+    except (FileNotFoundError, UnfitFileError):
         return None
 
 
@@ -99,18 +135,34 @@ def done(folder: Path) -> bool:
     return result is not None and result.get("status") == "ok"
 
 
+def clear(folder: Path, keep: Container[str] = ()) -> None:
+    """Empty a run's folder, but for what is named and the lock, which the caller holds."""
+    for path in folder.iterdir():
+        if path.name == LOCK or path.name in keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def read_progress(folder: Path) -> dict[str, Any]:
     """Return the last progress that a run reported; empty where there is none."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        progress = json.loads((folder / PROGRESS).read_bytes())
+        progress = json.loads(read_regular(folder / PROGRESS))
         if isinstance(progress, dict):
             return progress
     return {}
 
 
 def write_spec(folder: Path, spec: RunSpec) -> None:
-    """Write what a run is to do."""
-    write_json(folder / SPEC, seal(spec.model_dump(mode="json")))
+    """Write what a run is to do, unless that is what stands there.
+
+    It is not waited for: after a power cut the next command writes it again.
+    """
+    content = seal(spec.model_dump(mode="json"))
+    if read_sealed(folder / SPEC) != content:
+        write_json(folder / SPEC, content, durable=False)
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -120,10 +172,17 @@ def read_spec(folder: Path) -> RunSpec:
     ------
     ValueError
         One line, where it is missing, damaged, or another run's than the folder's name says.
+    OSError
+        When it is there and cannot be read.
     """
     content = read_sealed(folder / SPEC)
     if content is None:
         raise ValueError(f"{folder / SPEC}: missing or damaged; `python -m bench run` writes it")
+    if (schema := content.get("code")) != SCHEMA:
+        raise ValueError(
+            f"{folder / SPEC}: of another version of bench (schema {schema}, here {SCHEMA}): its "
+            "result can be read and shown; to go on from it, run it again"
+        )
     spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")
@@ -145,8 +204,8 @@ def confined(root: Path, spec: RunSpec) -> Path:
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """Yield the run folders below an output folder, sorted by name."""
-    yield from sorted(p.parent for p in root.glob(f"*/{SPEC}"))
+    """Yield the run folders below an output folder, sorted by name; links are not followed."""
+    yield from sorted(p.parent for p in root.glob(f"[!.]*/{SPEC}") if not p.parent.is_symlink())
 
 
 def reuse(source: Path, wanted: dict[Path, RunSpec]) -> list[Path]:

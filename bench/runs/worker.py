@@ -10,10 +10,25 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from bench.contracts.executor import Outcome
 from bench.runs import store
 
-EXIT = {"ok": 0, "interrupted": 130, "disk_full": 75}
-"""Status → exit code; 1 for runs that ended otherwise and have a result that says how."""
+STOP = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""Signals that ask a run to stop after its step: whatever else would end it without a checkpoint."""
+
+
+def stopping() -> list[signal.Signals]:
+    """Return those of `STOP` that this system has, without a hang-up that is ignored (nohup)."""
+    found = [getattr(signal, name) for name in STOP if hasattr(signal, name)]
+    return [s for s in found if s.name != "SIGHUP" or signal.getsignal(s) is not signal.SIG_IGN]
+
+
+def let_through() -> None:
+    """Let signals through that this process was started with held back."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, [getattr(signal, n) for n in STOP if hasattr(signal, n)]
+        )
 
 
 def orphaned() -> Callable[[], bool]:
@@ -29,7 +44,7 @@ def orphaned() -> Callable[[], bool]:
 
 
 class StopFlag:
-    """Set by SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 (Slurm's warning): stop after this step.
+    """Set by any signal of `STOP`, SIGUSR2 being Slurm's warning: stop after this step.
 
     Also set when the process that started this one is gone: nobody would see how it ends.
     """
@@ -37,9 +52,9 @@ class StopFlag:
     def __init__(self) -> None:
         self.set = self.interrupted = False
         self.orphaned = orphaned()
-        for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._handle)
+        for number in stopping():
+            signal.signal(number, self._handle)
+        let_through()  # what came before is heard now
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:
@@ -61,14 +76,17 @@ def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
     """
     flag = StopFlag()
     os.environ.update(environment or {})
-    from bench.runs.run import execute
+    from bench.runs.run import execute  # late: saves start-up time
 
     path = Path(folder)
     try:
-        status = execute(store.read_spec(path), path, flag)
+        outcome = execute(store.read_spec(path), path, flag)
     except KeyboardInterrupt:
-        status = "interrupted"
-    sys.exit(EXIT.get(status, 1))
+        outcome = Outcome.INTERRUPTED
+    except OSError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        outcome = Outcome.of(error)
+    sys.exit(outcome.code)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
 from bench.contracts.stages import bounds, stage
-from bench.contracts.variant import Half, Moment, Site, Stop, Variant, overrides
+from bench.contracts.variant import Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -37,6 +38,11 @@ class BoundHooks:
     touched: frozenset[int]
     edges: bool
     partial: int | None
+
+    @property
+    def recordable(self) -> bool:
+        """See `CellHooks`."""
+        return True
 
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Draw what the space says is drawn, then run every variant that touches the operation."""

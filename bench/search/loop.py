@@ -6,14 +6,15 @@ training loss: each step updates the weights w on the training half and λ on th
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 from torch.nn import functional as F
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search import hypergradient as estimation
 from bench.search.descent import step_weights
 from bench.search.setup import Setup
@@ -58,7 +59,7 @@ def search(
     while state.epoch < settings.epochs and state.stopped is None:
         while state.step < (state.epoch + 1) * setup.steps_per_epoch:
             for update in updates:
-                with state.supernet.step():
+                with state.supernet.step(), overflow_is_divergence(state):
                     update(setup, state)
             state.step += 1
             if asked_to_stop():
@@ -71,21 +72,38 @@ def search(
         after_epoch(state)
 
 
+@contextlib.contextmanager
+def overflow_is_divergence(state: SearchState) -> Iterator[None]:
+    """Say of a step whose rate or decay is beyond what weights can hold that it diverged."""
+    try:
+        yield
+    except (OverflowError, RuntimeError) as error:
+        if not isinstance(error, OverflowError) and "without overflow" not in str(error):
+            raise
+        raise DivergedError(
+            f"a step beyond the range of numbers in epoch {state.epoch + 1}, step {state.step}"
+        ) from error
+
+
 def weight_step(setup: Setup, state: SearchState) -> None:
     """w ← w − η ∇_w L_train(w, λ): SGD on a batch of the training half."""
     moment, settings = setup.moment(state, "weights"), setup.settings.search.weights
     if not setup.composition.updates_weights(moment):
         return
-    cosine = 0.5 * (1 + math.cos(math.pi * setup.composition.annealed(moment)))
-    state.weight_optimizer.param_groups[0]["lr"] = (
-        settings.lr_min + (settings.lr - settings.lr_min) * cosine
-    )
+    state.weight_optimizer.param_groups[0]["lr"] = weight_rate(setup, moment)
     state.weight_optimizer.zero_grad()
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
     step_weights(state.weight_optimizer, state.supernet, settings.unused)
+
+
+def weight_rate(setup: Setup, moment: Moment) -> float:
+    """η = η_min + (η₀ − η_min)·(1 + cos πt)/2, t the share of the search that is done."""
+    settings = setup.settings.search.weights
+    cosine = 0.5 * (1 + math.cos(math.pi * setup.composition.annealed(moment)))
+    return settings.lr_min + (settings.lr - settings.lr_min) * cosine
 
 
 def backward(setup: Setup, state: SearchState, moment: Moment) -> None:

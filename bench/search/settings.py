@@ -43,7 +43,11 @@ MAX_THREADS = 1024
 
 class _Model(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+        frozen=True,
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
     )
 
 
@@ -190,8 +194,18 @@ class Settings(_Model):
         ------
         TruthError
             When it cannot be loaded, or knows no cell of the space.
+        ValueError
+            When the population that is to be ranked by it cannot be drawn.
         """
-        return None if self.truth is None else self.truth.of(self.space, self.data)
+        if self.truth is None:
+            return None
+        truth = self.truth.of(self.space, self.data)
+        if self.ranks and self.ranking is not None and self.ranking.population.by_truth:
+            unique = [self.space.encode(cell) for cell in self.space.unique()]
+            self.ranking.population.draw(
+                self.space, truth.mean(unique)
+            )  # now, not after the search
+        return truth
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, str, Any, str]]:

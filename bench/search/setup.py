@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from bench.batches import steps_per_epoch, training_batch
 from bench.contracts.data import Batch, Halves, Images
 from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.moment import Moment, Phase
 from bench.contracts.search import SearchView, StateView
 from bench.contracts.space import Active, Space
 from bench.contracts.truth import Truth
-from bench.contracts.variant import Moment, Phase, Variant
+from bench.contracts.variant import Variant
 from bench.devices import resolve_device
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition
@@ -55,6 +56,16 @@ class Setup:
     def steps_per_epoch(self) -> int:
         """Bilevel steps per epoch: full batches of the training half."""
         return steps_per_epoch(self.data.train, self.settings.search.batch)
+
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of what was loaded, as a run's identity has them (`bench.runs.contents.Contents`)."""
+        found = {"data": self.data.train.content}
+        if self.truth is not None:
+            found["truth"] = self.truth.sha256
+        if self.settings.ranking is not None and self.settings.ranks:
+            found["population"] = self.settings.ranking.population.content()
+        return found
 
     def moment(self, state: StateView, phase: Phase, step: int | None = None) -> Moment:
         """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
@@ -205,13 +216,6 @@ def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
     )
 
 
-def restored(setup: Setup, saved: dict[str, Any]) -> SearchState:
-    """Return the state that `SearchState.to_dict` gave."""
-    state = initial_state(setup, saved["epoch"])
-    state.load_dict(saved)
-    return state
-
-
 def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
     """Return the state before the first step; it depends on the seed alone.
 
@@ -228,7 +232,7 @@ def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
     )
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     if setup.settings.kernel == "inductor":
-        from bench.kernels import inductor
+        from bench.kernels import inductor  # late: saves start-up time
 
         step = (search.batch, *images.pixels.shape[1:])
         supernet.inductor = inductor.prepare(supernet, step, setup.space.candidates())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.contracts.search import StateView
 from bench.contracts.space import Supernet
+from bench.runs import fit
 
 
 @dataclass
@@ -85,7 +86,15 @@ class SearchState:
 
     @torch.no_grad()
     def load_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `to_dict` gave."""
+        """Take over what `to_dict` gave; `bench.runs.restore` checks all of it for a resume.
+
+        Raises
+        ------
+        MisfitError
+            Where weights or architecture are not of the shapes and types of this state's.
+        """
+        fit.same(saved["supernet"], dict(self.supernet.state_dict()), "supernet")
+        fit.same(saved["architecture"], self.architecture, "architecture")
         self.supernet.load_state_dict(saved["supernet"])
         # A search keeps the arithmetic that it began with, as far as this machine has it.
         self.supernet.compiled = bool(saved.get("compiled")) and self.supernet.prepare_kernel()

@@ -12,9 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.selection import Selection
 from bench.contracts.space import Active, Architecture, Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 from bench.streams import generator
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ class Projection(Selection):
         """Go on with both updates for the tuning epochs."""
         # Only when it acts: saves start-up time.
         from bench.search.loop import architecture_step, weight_step
-        from bench.search.setup import Setup
-        from bench.search.state import SearchState
+        from bench.search.setup import Setup  # late: saves start-up time
+        from bench.search.state import SearchState  # late: saves start-up time
 
         setup, state = Setup.of(stage), SearchState.of(tuned)
         for _ in range(self.epochs * setup.steps_per_epoch):
@@ -202,7 +203,7 @@ def tuning(
     """Return the search with these edges decided, a constant rate, and alpha learning on or not."""
     # Only when it acts: saves start-up time.
     from bench.search.composition import Composition
-    from bench.search.setup import Setup
+    from bench.search.setup import Setup  # late: saves start-up time
 
     projected = Projected(decided=dict(decided), learns=learns, dropped=dropped)
     whole = Setup.of(setup)

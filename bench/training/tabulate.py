@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -11,30 +12,34 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __version__
-from bench.ablation.file import Layer, assignment, first_error, named
-from bench.ablation.yamlfile import ConfigError, dotted, load
+from bench.ablation.layers import Layer
+from bench.ablation.places import ablation_file
+from bench.ablation.yamlfile import load
 from bench.batches import plain_batches
-from bench.contracts.data import DataError, Images
+from bench.contracts.data import Images, NoTestImagesError
+from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
+from bench.tables import long as _long
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import _long
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]
@@ -44,7 +49,9 @@ Trial = tuple[str, int]
 class Tabulation(BaseModel):
     """What a recipe file says: which cells of which space are trained how, on which images."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
+    )
 
     space: SpaceField
     data: DataField
@@ -53,24 +60,77 @@ class Tabulation(BaseModel):
     truth: TruthField | None = Field(
         None, description="what `population: stratified` and `top` draw by; nothing else uses it"
     )
+    first: tuple[str, ...] = Field(
+        (),
+        description="cells that are trained before all others, whether they are drawn or not; one that is not "
+        "drawn stands for no other (weight 0)",
+    )
     seeds: int = Field(1, ge=1, le=1000, description="trainings of each cell")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        for position, cell in enumerate(self.first):
+            try:
+                self.space.decode(cell)
+            except ValueError as error:
+                raise ValueError(f"first.{position}: {error}") from None
+        return self
 
     @property
     def digest(self) -> str:
         """A hash of what determines a trial's numbers: more cells or seeds leave it as it is."""
-        content = self.model_dump(mode="json", include={"space", "data", "training"})
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        content = {name: described(getattr(self, name)) for name in ("space", "data", "training")}
+        return digest({**content, "contents": self.contents})
 
-    def trials(self) -> list[Trial]:
-        """List all trials, seed by seed, so that every seed is whole as early as it can be."""
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of the images; none for test images where there are none."""
+        found = {"train": self.data.content(train=True)}
+        with contextlib.suppress(NoTestImagesError):
+            found["test"] = self.data.content(train=False)
+        return found
+
+    def design(self) -> dict[str, tuple[float, int]]:
+        """Cell → how many cells of the population it stands for, and the label of its stratum."""
         truth: NDArray[np.float64] | None = None
         if self.truth is not None:
             table = self.truth.of(self.space, self.data)
             if not self.truth.ranks:
                 raise TruthError(f"truth: {self.truth.name} knows no cell before it is trained")
             truth = table.mean([self.space.encode(cell) for cell in self.space.unique()])
-        cells = [self.space.encode(cell) for cell in self.population.draw(self.space, truth).cells]
-        return [(cell, seed) for seed, cell in itertools.product(range(self.seeds), cells)]
+        sample = self.population.draw(self.space, truth)
+        names = [self.space.encode(cell) for cell in sample.cells]
+        weights = np.ones(len(names)) if sample.weights is None else sample.weights
+        strata = np.zeros(len(names), int) if sample.strata is None else sample.strata
+        drawn = zip(names, zip(weights.tolist(), strata.tolist(), strict=True), strict=True)
+        return dict.fromkeys(self.told, (0.0, -1)) | dict(drawn)
+
+    def weights(self, done: Collection[str]) -> dict[str, float]:
+        """Return what the cells that are done stand for: in each stratum for those that are not."""
+        design = self.design()
+        whole, found = defaultdict[int, float](float), defaultdict[int, float](float)
+        for cell, (weight, stratum) in design.items():
+            whole[stratum] += weight
+            found[stratum] += weight if cell in done else 0
+        return {
+            cell: weight * whole[stratum] / (found[stratum] or 1)
+            for cell, (weight, stratum) in design.items()
+            if cell in done
+        }
+
+    @property
+    def told(self) -> list[str]:
+        """The cells of ``first``, as the space writes them."""
+        return [self.space.spell(cell) for cell in self.first]
+
+    def trials(self) -> list[Trial]:
+        """List all trials, seed by seed, so that every seed is whole as early as it can be."""
+        return [(cell, seed) for seed, cell in itertools.product(range(self.seeds), self.design())]
+
+    def turn(self, trial: Trial) -> tuple[int, bool, bytes]:
+        """Sort by seed, then as if at random: what is done of a seed is a fair sample of its cells."""
+        cell, seed = trial
+        return seed, cell not in self.told, hashlib.sha256(cell.encode()).digest()
 
 
 def read_recipe(path: Path, sets: list[str]) -> Tabulation:
@@ -81,24 +141,10 @@ def read_recipe(path: Path, sets: list[str]) -> Tabulation:
     ConfigError
         One line naming file, line and field.
     """
-    document = load(path)
-    if not isinstance(document.data, dict):
-        raise ConfigError(f"{path}:1: a recipe is a mapping with space, data, training, population")
-    layer, where = Layer(), {at: document.where(at) for at in document.lines if at}
-    for key, value in document.data.items():
-        layer.put((key,), value, where)
-    for text in sets:
-        at, value = assignment(text)
-        layer.put(at, value, {at: f"--set {text}"})
-    try:
-        return Tabulation.model_validate(layer.data)
-    except ValidationError as error:
-        if not sets:
-            raise named(error, document) from None
-        place, message = first_error(error)
-        raise ConfigError(
-            f"{layer.where(place, f'{path}:1')}: {dotted(place)}: {message}"
-        ) from None
+    document = load(ablation_file(path))
+    layer = Layer.of(document, "a recipe is a mapping with space, data, training, population")
+    layer.assign(sets)
+    return layer.read(Tabulation, f"{document.path}:1")
 
 
 class Journal:
@@ -138,6 +184,19 @@ class Journal:
         self.rows[row["arch"], row["seed"]] = row
 
 
+def journal_folder(output: Path) -> Path:
+    """Return the folder beside a table in which its trials are kept: ``<name>.trials``."""
+    return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
+
+
+def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
+    """Return the trials that are done, by cell and seed; waits for whoever is at it."""
+    folder = journal_folder(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    with runlock.hold(folder):
+        return Journal(folder, recipe).rows
+
+
 def tabulate(
     recipe: Tabulation,
     output: Path,
@@ -149,7 +208,7 @@ def tabulate(
     Parameters
     ----------
     output
-        The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
+        The parquet file (`bench.tables.long`); the journal is kept beside it in ``<name>.trials``.
     notify
         Called with (trials done, trials in all) after every trial.
 
@@ -158,12 +217,15 @@ def tabulate(
     dict
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
-    folder, trials = output.with_suffix(".trials"), recipe.trials()
+    folder, trials = journal_folder(output), recipe.trials()
+    read = images_of(recipe)  # what is wrong with them is said before anything starts
+    cell = recipe.space.decode(trials[0][0])
+    Evaluation(recipe.space, cell, recipe.data, recipe.training, 0).check(read["train"])
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
         journal = Journal(folder, recipe)
-        todo = sorted((trial for trial in trials if trial not in journal.rows), key=_turn)
+        todo = sorted((trial for trial in trials if trial not in journal.rows), key=recipe.turn)
         try:
             # Closed at once when interrupted: what waits would be trained all the same otherwise.
             with contextlib.closing(_outcomes(recipe, todo, jobs)) as outcomes:
@@ -180,14 +242,10 @@ def tabulate(
     return {"trials": len(done), "missing": len(trials) - len(done), "failed": failed}
 
 
-def _turn(trial: Trial) -> tuple[int, bytes]:
-    """Sort by seed, then as if at random: what is done of a seed is a fair sample of its cells."""
-    cell, seed = trial
-    return seed, hashlib.sha256(cell.encode()).digest()
-
-
 def write(recipe: Tabulation, rows: list[dict[str, Any]], output: Path) -> None:
     """Write finished trials as a truth table that says how they were trained."""
+    weights = recipe.weights({row["arch"] for row in rows})
+    rows = [{**row, "weight": weights[row["arch"]]} for row in rows]
     columns = [*_long.KEY, *(n for n in _long.NUMBERS if any(r.get(n) is not None for r in rows))]
     content = recipe.model_dump(mode="json", include={"space", "data", "training"})
     cells = len({row["arch"] for row in rows})
@@ -211,11 +269,11 @@ def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
-    from bench.executors.processes import serve
+    from bench.runs.forkserver import serve  # late: saves start-up time
 
     if not todo:
         return
-    told = recipe.model_dump_json(exclude={"truth", "population"})
+    told = recipe.model_dump_json(exclude={"truth", "population", "first"})
     with ProcessPoolExecutor(
         max_workers=jobs, mp_context=serve(1), initializer=_prepare, initargs=(told,)
     ) as pool:
@@ -240,6 +298,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool; trials end whole
+    let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     prepare(Tabulation.model_validate_json(told))
@@ -253,12 +312,28 @@ def _end_with_parent() -> None:
 
 
 def prepare(recipe: Tabulation) -> None:
-    """Read the images for `train`: both halves of the training images, and test images if any."""
-    halves = recipe.data.halves()
-    images = {"train": halves.train, "valid": halves.valid}
-    with contextlib.suppress(DataError):  # digits has none: there is no test accuracy then
-        images["test"] = recipe.data.load(train=False)
-    _worker.update(recipe=recipe, images=images)
+    """Read what `train` needs."""
+    _worker.update(recipe=recipe, images=images_of(recipe))
+
+
+def images_of(recipe: Tabulation) -> dict[str, Images]:
+    """Read the images for `train`: as `Recipe.test` says, and test images where there are any.
+
+    Raises
+    ------
+    DataError
+        When any of them cannot be read: a table without test accuracies is not written by mistake.
+    """
+    if recipe.training.test == "test":
+        images = {"train": recipe.data.load(), "test": recipe.data.load(train=False)}
+    else:
+        halves = recipe.data.halves()
+        images = {"train": halves.train, "valid": halves.valid}
+        with contextlib.suppress(
+            NoTestImagesError
+        ):  # digits has none: there is no test accuracy then
+            images["test"] = recipe.data.load(train=False)
+    return images
 
 
 def train(trial: Trial) -> dict[str, Any]:

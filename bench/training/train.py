@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +19,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import plain_batches, steps_per_epoch, training_batch
-from bench.contracts import registry
+from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
 from bench.contracts.space import Architecture, Space, Standalone
-from bench.runs import checkpoint
+from bench.runs import checkpoint, fit
 from bench.streams import generator
+from bench.training.fit import refuse_small_for_network
 
 CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"
+PARTS = ("space", "data", "recipe")
 
 
 class Recipe(BaseModel):
     """How a network is trained; the defaults are those of the DARTS paper for CIFAR-10."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     epochs: int = Field(600, ge=1)
     batch: int = Field(96, ge=2)
@@ -71,7 +77,7 @@ class Evaluation:
     seed: int
 
     def describe(self) -> dict[str, Any]:
-        """Return all that determines the outcome, as plain data."""
+        """Return all that was asked for, as plain data."""
         return {
             "genotype": self.space.encode(self.architecture),
             "space": registry.dump(self.space),
@@ -80,11 +86,17 @@ class Evaluation:
             "seed": self.seed,
         }
 
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of the images that are trained and tested on; the same wherever they lie."""
+        found = {"train": self.data.content(train=True)}
+        return found if self.recipe.test == "half" else found | {"test": self.data.content(False)}
+
     @property
     def digest(self) -> str:
         """The identity: a hash of what determines the outcome."""
-        text = json.dumps(self.describe(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        told = self.describe() | {name: identity.described(getattr(self, name)) for name in PARTS}
+        return identity.digest(told | {"contents": self.contents})[:16]
 
     def images(self) -> tuple[Images, Images]:
         """Return the images to train on and those to test on."""
@@ -92,6 +104,18 @@ class Evaluation:
             halves = self.data.halves()
             return halves.train, halves.valid
         return self.data.load(train=True), self.data.load(train=False)
+
+    def check(self, images: Images) -> None:
+        """Refuse, before anything is trained, images too small for the network.
+
+        Raises
+        ------
+        DataError
+            One line with the size that is enough.
+        """
+        refuse_small_for_network(
+            lambda: self.network(images), lambda network, sample: network.both(sample), images
+        )
 
     def network(self, images: Images) -> Standalone:
         """Build the network.
@@ -135,19 +159,17 @@ def evaluate(
     ArithmeticError
         When the loss is not finite.
     """
-    from bench.devices import resolve_device
+    from bench.devices import resolve_device  # late: saves start-up time
 
     recipe, device = evaluation.recipe, resolve_device(evaluation.recipe.device)
     train, test = (images.to(device) for images in evaluation.images())
+    evaluation.check(train)
     network = evaluation.network(train).to(device)
     optimizer = make_optimizer(network, recipe)
     history: list[dict[str, float]] = []
     path = folder / CHECKPOINT if folder else None
     if path and path.is_file():
-        saved = checkpoint.load(path, evaluation.digest)
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        history = saved["history"]
+        history = _resume(path, evaluation, network, optimizer)
         notify(f"goes on after epoch {len(history)}")
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
@@ -170,6 +192,28 @@ def evaluate(
     if folder:
         checkpoint.write_atomically(folder / RESULT, json.dumps(result, indent=1).encode())
     return result
+
+
+def _resume(
+    path: Path, evaluation: Evaluation, network: Standalone, optimizer: torch.optim.SGD
+) -> list[dict[str, float]]:
+    """Take over a checkpoint and return its history; one that does not fit is set aside."""
+    saved = checkpoint.load(path, evaluation.digest)
+    try:
+        fit.keys(saved, {"network", "optimizer", "history"}, "checkpoint")
+        fit.same(saved["network"], dict(network.state_dict()), "network")
+        fit.optimizer(saved["optimizer"], optimizer, "optimizer", {"lr": None})
+        history: list[dict[str, float]] = saved["history"]
+        fit.same(history, [], "history")
+        fit.whole(len(history), 0, evaluation.recipe.epochs, "history")
+    except fit.MisfitError as error:
+        aside = path.with_name("refused.pt")
+        print(f"{path}: {error}; kept as {aside.name}, starting again", file=sys.stderr)
+        os.replace(path, aside)
+        return []
+    network.load_state_dict(saved["network"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return history
 
 
 def make_optimizer(network: Standalone, recipe: Recipe) -> torch.optim.SGD:

@@ -4,130 +4,75 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.contracts.truth import TruthError
-from bench.truth import _long as long
+from bench.tables import long
 from bench.truth import _official_files as files
-from bench.truth._official import api
-from bench.truth._unpickle import one_line
-
-SETS = {
-    "cifar10-valid": {"valid": "x-valid", "test": "ori-test"},
-    "cifar10": {"test": "ori-test"},
-    "cifar100": {"valid": "x-valid", "test": "x-test"},
-    "ImageNet16-120": {"valid": "x-valid", "test": "x-test"},
-}
-"""Data set → split → the benchmark's name of the images; ``cifar10`` trains on all of them."""
+from bench.truth import _published as published
+from bench.truth._trials import trials
 
 Trials = dict[str, list[Any]]
+Said = Callable[[str, int, int], None]
+"""Called now and then: what is being done, how much of it, of how much."""
 
 
-def convert(path: Path, out: Path, source: str) -> dict[str, Any]:
+def _silent(*_: Any) -> None: ...
+
+
+def convert(path: Path, out: Path, source: str, said: Said = _silent) -> dict[str, Any]:
     """Read an official file and write the long table; see `_official.import_official`."""
-    if files.kind(path, source) == "torch":
-        package, version = api("nas-bench-201", "nas_201_api", "NAS_BENCH_201_API_VERSION")
-        benchmark = "NAS-Bench-201"
-    else:
-        package, version = api("nats-bench", "nats_bench", "NATS_BENCH_API_VERSIONs")
-        benchmark = "NATS-Bench topology"
-    digest = files.digest(path)
-    names, blocks = files.blocks(path, source)
-    trials: Trials = {name: [] for name in (*long.KEY, *long.NUMBERS)}
-    for index, sets in blocks:
-        if not 0 <= index < len(names):
-            raise TruthError(f"{source}: results of cell {index}, but only {len(names)} cells")
-        for state in sets.values():
-            try:
-                results = package.ArchResults.create_from_state_dict(state)
-                append(trials, names[index], results)
-            except TruthError as error:
-                raise TruthError(f"{source}: cell {index}: {error}") from None
-            except Exception as error:  # a state of another shape fails anywhere in the package
-                reason = one_line(error, 120)
-                raise TruthError(f"{source}: cell {index}: unexpected results: {reason}") from None
+    digest = files.digest(path, lambda done, of: said("checking", done, of))
+    opened = files.blocks(path, source, lambda done, of: said("reading", done, of))
+    table: Trials = {name: [] for name in (*long.KEY, *long.NUMBERS)}
+    owner: dict[str, int] = {}
+    for cell in opened.cells:
+        for row in _rows(cell, opened.names):
+            if owner.setdefault(row["arch"], cell.number) != cell.number:
+                raise TruthError(
+                    f"{cell.source}: cell {cell.number}: it is cell {owner[row['arch']]} again"
+                )
+            for column, values in table.items():
+                values.append(row.get(column))
+    if not owner:
+        raise TruthError(f"{source}: no trials in it")
+    said("writing", 0, 1)
     long.write(
         out,
-        trials,
+        table,
         {
             "source": Path(source).name,
             "sha256": digest,
-            "api": version,
-            "provenance": f"{benchmark}, {Path(source).name} (sha256 {digest[:12]}) "
-            f"read through {version}, every training seed on its own",
+            "provenance": f"{opened.benchmark}, {Path(source).name} (sha256 {digest[:12]}), "
+            "every training seed on its own",
         },
     )
-    return {"sha256": digest, "api": version, **coverage(trials)}
+    found = {"sha256": digest, "benchmark": opened.benchmark, **coverage(table)}
+    return {**found, "notes": published.notes(Path(source).name, table, out)}
 
 
-def append(trials: Trials, name: str, results: Any) -> None:
-    """Append every trial of one cell and schedule (an `ArchResults` of either package)."""
-    if results.arch_str != name:
-        raise TruthError(f"results of {results.arch_str!r:.120} where {name!r:.120} was expected")
-    for dataset in results.get_dataset_names():
-        if dataset not in SETS:
-            raise TruthError(f"unknown data set {dataset!r:.40}")
-        # Straight from the trials: get_metrics would draw one at random or average them.
-        of_seed = results.query(dataset)
-        costs = {quantity: _costs(of_seed, quantity) for quantity in ("params", "flop")}
-        for seed, result in of_seed.items():
-            if type(seed) is not int or result.seed != seed:
-                raise TruthError(f"{dataset}: seed {result.seed!r:.20} filed under {seed!r:.20}")
-            last = int(result.get_total_epoch()) - 1
-            row: dict[str, Any] = {
-                "arch": name,
-                "dataset": dataset,
-                "budget": last + 1,
-                "seed": seed,
-                "train_accuracy": _number(result.train_acc1es, last),
-                "train_loss": _number(result.train_losses, last),
-                "parameters": costs["params"][seed],
-                "flops": costs["flop"][seed],
-                "train_seconds": _finite(result.get_times()["T-train@total"]),
-            }
-            for split, images in SETS[dataset].items():
-                key = f"{images}@{last}"
-                row[f"{split}_accuracy"] = _number(result.eval_acc1es, key)
-                row[f"{split}_loss"] = _number(result.eval_losses, key)
-            for column, values in trials.items():
-                values.append(row.get(column))
+def _rows(cell: files.Cell, names: list[Any] | None) -> Iterator[dict[str, Any]]:
+    where = f"{cell.source}: cell {cell.number}"
+    if names is not None and not 0 <= cell.number < len(names):
+        raise TruthError(f"{where}: but there are only {len(names)} cells")
+    name = None if names is None else names[cell.number]
+    if name is not None and type(name) is not str:
+        raise TruthError(f"{where}: its name is no string")
+    try:
+        for budget, state in cell.sets.items():
+            yield from trials(state, cell.number, name, budget)
+    except TruthError as error:
+        raise TruthError(f"{where}: {error}") from None
 
 
-def _number(curve: Any, key: Any) -> float | None:
-    # An epoch that was not evaluated is missing; one epoch earlier would be another quantity.
-    if not isinstance(curve, dict):
-        raise TruthError(f"no epochs in {type(curve).__name__}")
-    return _finite(curve[key]) if key in curve else None
-
-
-def _finite(value: Any) -> float | None:
-    if value is None:
-        return None
-    plain = isinstance(value, (int, float)) or hasattr(value, "item")  # 0-d tensors too
-    if isinstance(value, bool) or not plain:
-        raise TruthError(f"not a number: {value!r:.40}")
-    return number if math.isfinite(number := float(value)) else None
-
-
-def _costs(of_seed: dict[Any, Any], quantity: str) -> dict[Any, float | None]:
-    """Return parameters or FLOPs (millions) per seed.
-
-    Some files carry wrong costs for some seeds, left by a migration of weights; NATS-Bench's own
-    repair is to believe seed 888 where the seeds disagree.
-    """
-    costs = {seed: _finite(getattr(result, quantity)) for seed, result in of_seed.items()}
-    if len({f"{cost:.5f}" for cost in costs.values() if cost is not None}) > 1 and 888 in costs:
-        return dict.fromkeys(costs, costs[888])
-    return costs
-
-
-def coverage(trials: Trials) -> dict[str, Any]:
+def coverage(table: Trials) -> dict[str, Any]:
     """Count trials and cells per data set and budget, and cells by their number of seeds."""
-    keys = zip(trials["dataset"], trials["budget"], trials["arch"], strict=True)
+    keys = zip(table["dataset"], table["budget"], table["arch"], strict=True)
     seeds = Counter(keys)
     measured: dict[str, dict[str, Any]] = {}
     for (dataset, budget, _), count in seeds.items():
@@ -138,22 +83,75 @@ def coverage(trials: Trials) -> dict[str, Any]:
         entry["cells"] += 1
         entry["cells_by_seeds"][count] = entry["cells_by_seeds"].get(count, 0) + 1
     return {
-        "cells": len(set(trials["arch"])),
-        "trials": len(trials["arch"]),
+        "cells": len(set(table["arch"])),
+        "trials": len(table["arch"]),
+        "values": sum(
+            value is not None
+            for name in long.NUMBERS
+            if name not in ("parameters", "flops")  # not measured
+            for value in table[name]
+        ),
         "measured": dict(sorted(measured.items())),
     }
 
 
-def main(path: str, out: str, source: str) -> int:
-    """Convert, and answer with one line of JSON: the summary, or ``error``."""
+@contextlib.contextmanager
+def bounded(size: int) -> Iterator[None]:
+    """Bound memory and time while a stranger's file of ``size`` bytes is read.
+
+    A few bytes of a pickle can ask for any amount of either. Real files need about 6 bytes of
+    memory per byte unpacked and 40 ms of a processor per megabyte; this leaves tenfold room.
+    """
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # the benchmark's packages print
-            answer = convert(Path(path), Path(out), source)
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError, ValueError):  # not Linux: no bound there
+        yield
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limits = {
+        resource.RLIMIT_AS: pages * resource.getpagesize() + (1 << 29) + 64 * size,
+        resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + 20 + size // (100 << 10),
+    }
+    before = {name: resource.getrlimit(name) for name in limits}
+    for name, limit in limits.items():
+        hard = before[name][1]
+        resource.setrlimit(name, (limit if hard < 0 else min(limit, hard), hard))
+    try:
+        yield
+    finally:
+        for name, both in before.items():
+            resource.setrlimit(name, both)
+
+
+def _reporter() -> Said:
+    """Return what prints a line of JSON at most twice a second."""
+    last = 0.0
+
+    def said(what: str, done: int, of: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= 0.5:
+            last = now
+            print(json.dumps({"doing": what, "done": done, "of": of}), flush=True)
+
+    return said
+
+
+def main(path: str, out: str, source: str) -> int:
+    """Convert, and answer with lines of JSON: progress, then the summary or ``error``."""
+    try:
+        files.kind(Path(path), source)
+        size = sum(file.stat().st_size for file in files.members(Path(path), source))
+        with bounded(size):
+            answer = convert(Path(path), Path(out), source, _reporter())
     except TruthError as error:
         answer = {"error": str(error)}
+    except OSError as error:
+        answer = {"error": f"{source}: cannot be read: {error}"}
     except MemoryError:
         answer = {"error": f"{source}: not enough memory to read it"}
-    print(json.dumps(answer))
+    print(json.dumps(answer), flush=True)
     return 2 if "error" in answer else 0
 
 

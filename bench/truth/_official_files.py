@@ -1,144 +1,186 @@
-"""Opening official benchmark files safely: plain data comes out, or a refusal."""
+"""Opening official benchmark files safely: what is where, in which container, and is it whole?"""
 
 from __future__ import annotations
 
 import bz2
 import hashlib
+import io
 import re
-import warnings
 import zipfile
-from collections import OrderedDict
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import IO, Any, NamedTuple
 
 from bench.contracts.truth import TruthError
-from bench.truth._unpickle import Allowed, one_line, safe_load
-
-Blocks = Iterator[tuple[int, dict[int, Any]]]
-"""Index of the cell, and hyper-parameter set (12 or 200) → state of its `ArchResults`."""
+from bench.tables.unpickle import one_line
+from bench.truth._plain import Mapping, load, load_torch, shown
 
 SETS = {"less": 12, "full": 200, "12": 12, "200": 200}
-"""What the files call their two training schedules."""
+"""What the files call their two training schedules → epochs."""
+ROOM, RATIO = 16 << 20, 100
+"""Bytes that any file may unpack to, and besides per byte of it: real ones need 4 to 40."""
+
+Reading = Callable[[int, int], None]
+"""Called now and then with how much has been read, and of how much."""
 
 
-class Dtype:
-    """Stands in for `numpy.dtype` in a pickle: knows numbers only."""
+class Cell(NamedTuple):
+    """The results of one cell, as stored."""
 
-    def __init__(self, code: str, *_: Any) -> None:
-        if not re.fullmatch(r"[<|=]?[fiub][1248]", str(code)):
-            raise ValueError(f"numpy type {code!r:.40} is not a number")
-        self.code = code
-
-    def __setstate__(self, state: Any) -> None:
-        # (version, byte order, ...): big-endian machines never wrote these files.
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", "|", "="):
-            raise ValueError("unexpected numpy byte order")
+    number: int
+    sets: dict[int, Any]
+    """Training epochs (12 or 200) → state of the benchmark's `ArchResults`."""
+    source: str
+    """The file that they stand in, for errors."""
 
 
-def scalar(dtype: Any, data: Any) -> Any:
-    """Stand in for numpy's scalar constructor; gives a plain Python number."""
-    if not isinstance(dtype, Dtype) or not isinstance(data, bytes):
-        raise ValueError("unexpected numpy scalar")
-    return np.frombuffer(data, np.dtype(dtype.code.lstrip("<|=")))[0].item()
+class Official(NamedTuple):
+    """An opened official file."""
+
+    benchmark: str
+    names: list[Any] | None
+    """Every cell's string by its index; None for a folder that does not say."""
+    cells: Iterator[Cell]
 
 
-def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
-    # How protocol 2 writes bytes: _codecs.encode(text, 'latin1').
-    if not isinstance(text, str) or encoding != "latin1":
-        raise ValueError("unexpected encoding")
-    return text.encode("latin1")
+# Containers
 
 
-def _numpy_names() -> Allowed:
-    kinds = {("numpy", "dtype"): type("dtype", (Dtype,), {})}
-    modules = ("numpy.core.multiarray", "numpy._core.multiarray")
-    return {**kinds, **{(module, "scalar"): scalar for module in modules}}
+class _Counting(io.RawIOBase):
+    """Passes reads on to a file, says how far they are, and bounds what it unpacks to."""
 
+    def __init__(self, file: Any, room: int, source: str, said: Callable[[int], None]) -> None:
+        self.file, self.room, self.source, self.said = file, room, source, said
+        self.count = 0
 
-def load_torch(path: Path, source: str) -> Any:
-    """Read a ``.pth`` with ``torch.load(weights_only=True)``; numpy scalars are allowed besides.
+    def readable(self) -> bool:
+        return True
 
-    Raises
-    ------
-    TruthError
-        When the file is damaged or asks for anything else.
-    """
-    import torch
-
-    _check_archive(path, source)
-    allowed: list[Any] = [
-        (value, f"{module}.{name}") for (module, name), value in _numpy_names().items()
-    ]
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        # Torch's own words advise to switch the safe loading off: they are not passed on.
-        text = str(error)
-        if match := re.search(r"GLOBAL\s+([\w.<>]+)|load reduce .*function\s+(\S+)", text):
-            name = match[1] or match[2]
+    def readinto(self, buffer: Any) -> int:
+        got: int = self.file.readinto(buffer)
+        self.count += got
+        if self.count > self.room:
             raise TruthError(
-                f"{source}: refused, the file asks for {name:.120}, which is not on the "
-                "allow-list; nothing of it was run"
-            ) from None
-        match = re.search(r"(?:WeightsUnpickler error|PytorchStreamReader failed)[^\n]*", text)
-        reason = match[0][:160] if match else one_line(error, 120).split("weights_only")[0]
-        raise TruthError(f"{source}: refused, damaged or cut short: {reason}") from None
+                f"{self.source}: unpacks to more than {self.room:,} bytes, which no such file does"
+            )
+        self.said(self.count)
+        return got
 
 
-def _check_archive(path: Path, source: str) -> None:
-    # Torch does not look at the checksums of its own zip archives: a flipped bit would become
-    # another accuracy.
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except Exception as error:  # zipfile raises many kinds, NotImplementedError among them
-        raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
-    if damaged:
-        raise TruthError(f"{source}: damaged: wrong checksum of {damaged!r:.80}")
+def _silent(*_: int) -> None: ...
 
 
-def load_bz2(path: Path, source: str) -> Any:
-    """Read a ``.pickle.pbz2`` with an allow-list.
+def load_bz2(path: Path, source: str, said: Reading = _silent) -> Any:
+    """Read a ``.pickle.pbz2``.
 
     Raises
     ------
     TruthError
-        When the file is damaged or asks for anything but plain containers and numbers.
+        When the file is damaged, unpacks to a thousandfold, or asks for anything but plain
+        containers and numbers.
     """
-    allowed: Allowed = {
-        **_numpy_names(),
-        ("collections", "OrderedDict"): OrderedDict,
-        ("builtins", "set"): set,
-        ("__builtin__", "set"): set,
-        ("_codecs", "encode"): _latin1,
-    }
     try:
-        with bz2.open(path, "rb") as file:
-            return safe_load(file, allowed, source)
+        packed = path.stat().st_size
+        with path.open("rb") as raw, bz2.BZ2File(raw) as unpacked:
+            counting = _Counting(
+                unpacked, ROOM + RATIO * packed, source, lambda _: said(raw.tell(), packed)
+            )
+            file = io.BufferedReader(counting, 1 << 17)
+            content = load(file, source)
+            while file.read(1 << 20):  # the checksum comes last
+                pass
+            return content
     except (OSError, EOFError) as error:
-        raise TruthError(f"{source}: cannot be read: {one_line(error)}") from None
+        raise TruthError(f"{source}: damaged or cannot be read: {one_line(error)}") from None
+
+
+def load_pth(path: Path, source: str, said: Reading = _silent) -> Any:
+    """Read a ``.pth`` of either of PyTorch's formats; its weights are passed over.
+
+    Raises
+    ------
+    TruthError
+        When the file is damaged or asks for anything but plain containers, numbers and weights.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            return _load_zip(path, source, said)
+        size = path.stat().st_size
+        with path.open("rb") as raw:
+            return _load_legacy(
+                io.BufferedReader(_Counting(raw, size, source, lambda n: said(n, size)), 1 << 17),
+                source,
+            )
+    except TruthError:
+        raise
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        # zipfile says by NotImplementedError, a RuntimeError, what it cannot unpack
+        raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
+
+
+def _load_zip(path: Path, source: str, said: Reading) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        found = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
+        if len(found) != 1:
+            raise TruthError(
+                f"{source}: damaged, or no file of PyTorch: {len(found)} data.pkl in it"
+            )
+        info = found[0]
+        # PyTorch packs nothing; a packed member could unpack to anything.
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise TruthError(f"{source}: a packed archive, such as PyTorch never writes")
+        with archive.open(info) as member:
+            size = info.file_size
+            counting = _Counting(member, size, source, lambda n: said(n, size))
+            file = io.BufferedReader(counting, 1 << 17)
+            content = load_torch(file, source)
+            # Neither PyTorch nor a pickle looks at the checksum, which zipfile does at the end:
+            # a flipped bit would become another accuracy.
+            while file.read(1 << 20):
+                pass
+            return content
+
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+def _load_legacy(file: IO[bytes], source: str) -> Any:
+    if load(file, source) != MAGIC or load(file, source) != PROTOCOL:
+        raise TruthError(f"{source}: not a file of PyTorch")
+    system = load(file, source)
+    if type(system) is not dict or system.get("little_endian") is not True:
+        raise TruthError(f"{source}: not of a little-endian machine")
+    content = load_torch(file, source)
+    keys = load(file, source)  # of the weights that follow
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise TruthError(f"{source}: damaged or cut short after the results")
+    return content
+
+
+# What is in them
 
 
 def kind(path: Path, source: str) -> str:
-    """Say by its first bytes what an official file is: ``torch``, ``bz2`` or ``folder``.
+    """Say by its first bytes what an official file is: ``torch``, ``bz2``, ``folder`` or ``archive``.
 
     Raises
     ------
     TruthError
         When it is none of them.
     """
-    if path.is_dir():
-        if (path / "meta.pickle.pbz2").is_file():
-            return "folder"
-        raise TruthError(f"{source}: a folder without meta.pickle.pbz2, so not one of NATS-Bench's")
     try:
+        if path.is_dir():
+            if (path / "meta.pickle.pbz2").is_file():
+                return "folder"
+            if next(path.glob(f"{DIGITS}-*.pth"), None):
+                return "archive"
+            raise TruthError(
+                f"{source}: a folder without meta.pickle.pbz2 (NATS-Bench) and without files such "
+                "as 000000-FULL.pth (NAS-Bench-201's archive)"
+            )
+        if not path.is_file():
+            raise TruthError(f"{source}: not a file")
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as error:
@@ -155,64 +197,121 @@ def kind(path: Path, source: str) -> str:
     )
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of the sorted file hashes of a folder."""
+DIGITS = "[0-9]" * 6
+
+
+def members(path: Path, source: str) -> list[Path]:
+    """Return the files that are read, those of a folder by the index of their cell.
+
+    Raises
+    ------
+    TruthError
+        When one is a pipe or a device, which one could wait for without end.
+    """
+    found = [path]
+    if path.is_dir() and (path / "meta.pickle.pbz2").is_file():
+        found = sorted(path.glob(f"{DIGITS}.pickle.pbz2"))
+    elif path.is_dir():
+        simple = {file.name[:6]: file for file in path.glob(f"{DIGITS}-SIMPLE.pth")}
+        full = {file.name[:6]: file for file in path.glob(f"{DIGITS}-FULL.pth")}
+        found = [file for _, file in sorted({**full, **simple}.items())]  # simple: no weights
+    if odd := next((file for file in found if not file.is_file()), None):
+        raise TruthError(f"{source if odd == path else f'{source}/{odd.name}'}: not a file")
+    return found
+
+
+def digest(path: Path, said: Reading = _silent) -> str:
+    """Return the sha256 of a file, or of the sorted file hashes of a folder.
+
+    Raises
+    ------
+    TruthError
+        When the name of a file carries the last digits of its md5, as official ones do, and they
+        are not its own: half of the bits that flip in such a file would become other accuracies.
+    """
     if path.is_dir():
-        files = sorted(path.glob("*.pickle.pbz2"))
-        lines = "".join(f"{digest(file)}  {file.name}\n" for file in files)
+        files = [*path.glob("meta.pickle.pbz2"), *members(path, path.name)]
+        lines = "".join(f"{digest(file)}  {file.name}\n" for file in sorted(files))
         return hashlib.sha256(lines.encode()).hexdigest()
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        size, done = path.stat().st_size, 0
+        while block := file.read(1 << 22):
+            sha256.update(block)
+            md5.update(block)
+            done += len(block)
+            said(done, size)
+    named = re.fullmatch(r"NA(?:S-Bench-201|TS-tss)-v\d+_\d+-([0-9a-f]{5,6})\..*", path.name)
+    if named and not md5.hexdigest().endswith(named[1]):
+        raise TruthError(
+            f"{path.name}: damaged or cut short: its md5 ends in {md5.hexdigest()[-6:]}, not in the "
+            f"{named[1]} of its name (of a file of your own, leave these digits out of the name)"
+        )
+    return sha256.hexdigest()
 
 
-def blocks(path: Path, source: str) -> tuple[list[Any], Blocks]:
-    """Open any official file; returns the cells' strings and an iterator over the results.
+def blocks(path: Path, source: str, said: Reading = _silent) -> Official:
+    """Open any official file.
 
     The results of a cell are dropped from memory once they have been handed out.
 
     Raises
     ------
     TruthError
-        When the file is damaged, hostile or of another shape.
+        When the file is damaged, hostile or of another shape; while iterating, too.
     """
-    if kind(path, source) == "folder":
-        meta = load_bz2(path / "meta.pickle.pbz2", source)
-        return _names(meta, source), _folder(path, source)
-    content = (load_torch if kind(path, source) == "torch" else load_bz2)(path, source)
+    form = kind(path, source)
+    if form in ("folder", "archive"):
+        names = None
+        if form == "folder":
+            names = _names(
+                load_bz2(path / "meta.pickle.pbz2", f"{source}/meta.pickle.pbz2"), source
+            )
+        benchmark = "NATS-Bench topology" if form == "folder" else "NAS-Bench-201"
+        return Official(benchmark, names, _folder(members(path, source), source, said))
+    content = (load_pth if form == "torch" else load_bz2)(path, source, said)
     names = _names(content, source)
     infos = content.get("arch2infos")
-    if not isinstance(infos, dict) or not infos:
+    if type(infos) not in (dict, Mapping) or not infos:
         raise TruthError(f"{source}: not an official benchmark file: no 'arch2infos'")
-    return names, _whole(infos, source)
+    benchmark = "NAS-Bench-201" if form == "torch" else "NATS-Bench topology"
+    return Official(benchmark, names, _whole(infos, source))
 
 
 def _names(content: Any, source: str) -> list[Any]:
-    names = content.get("meta_archs") if isinstance(content, dict) else None
-    if not isinstance(names, list) or not names:
+    names = content.get("meta_archs") if type(content) in (dict, Mapping) else None
+    if type(names) is not list or not names:
         raise TruthError(f"{source}: not an official benchmark file: no 'meta_archs'")
-    if isinstance(names[0], str) and re.fullmatch(r"\d+(:\d+)+", names[0]):
+    if type(names[0]) is str and re.fullmatch(r"\d+(:\d+)+", names[0][:80]):
         raise TruthError(f"{source}: NATS-Bench's size space (sss); only topology (tss) is read")
     return names
 
 
-def _whole(infos: dict[Any, Any], source: str) -> Blocks:
-    for index in sorted(infos, key=lambda key: key if type(key) is int else -1):
-        yield index, _sets(infos.pop(index), index, source)
+def _whole(infos: dict[Any, Any], source: str) -> Iterator[Cell]:
+    for index in infos:
+        if type(index) is not int or not 0 <= index < 1 << 31:
+            raise TruthError(f"{source}: the index of a cell is {shown(index)}")
+    for index in sorted(infos):
+        yield Cell(index, _sets(infos.pop(index), index, source), source)
 
 
-def _folder(path: Path, source: str) -> Blocks:
-    files = sorted(path.glob("[0-9]" * 6 + ".pickle.pbz2"))
+def _folder(files: list[Path], source: str, said: Reading) -> Iterator[Cell]:
     if not files:
         raise TruthError(f"{source}: no files such as 000000.pickle.pbz2 in this folder")
-    for file in files:
-        index = int(file.name[:6])
-        yield index, _sets(load_bz2(file, f"{source}/{file.name}"), index, source)
+    for done, file in enumerate(files, 1):
+        index, name = int(file.name[:6]), f"{source}/{file.name}"
+        content = (load_bz2 if file.suffix == ".pbz2" else load_pth)(file, name)
+        yield Cell(index, _sets(content, index, name), name)
+        said(done, len(files))
 
 
-def _sets(info: Any, index: Any, source: str) -> dict[int, Any]:
-    if type(index) is not int or not isinstance(info, dict):
-        raise TruthError(f"{source}: unexpected results of cell {index!r:.40}")
-    unknown = [key for key in info if key not in SETS]
-    if unknown:
-        raise TruthError(f"{source}: cell {index}: unknown training schedule {unknown[0]!r:.40}")
-    return {SETS[key]: state for key, state in info.items()}
+def _sets(info: Any, index: int, source: str) -> dict[int, Any]:
+    if type(info) not in (dict, Mapping):
+        raise TruthError(f"{source}: cell {index}: its results are {shown(info)}, not a dict")
+    for key in info:
+        if type(key) is not str or key not in SETS:
+            raise TruthError(f"{source}: cell {index}: unknown training schedule {shown(key)}")
+    found = {SETS[key]: state for key, state in info.items()}
+    if len(found) != len(info):
+        raise TruthError(f"{source}: cell {index}: a training schedule occurs twice")
+    return found

@@ -15,10 +15,10 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError
-from bench.truth import _long as long
-from bench.truth._columns import Measurement, parse_column
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, columns_of_csv, is_parquet, parquet_file, unpack
+from bench.tables import long
+from bench.tables.columns import Measurement, parse_column
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, columns_of_csv, is_parquet, parquet_file, unpack
 from bench.truth.table import Table
 
 FEWEST = 20
@@ -98,7 +98,7 @@ def summary(truth: Truth) -> dict[str, Any]:
     The noise ceiling is the mean τ-b of the accuracies of one training seed with those of another
     over the unique cells that have both; None where no two seeds share `FEWEST` cells.
     """
-    names = list(truth.accuracy)
+    names = list(truth.reference)
     table = np.stack([truth.accuracy[name] for name in names])
     means = truth.mean(names)
     measured = ~np.isnan(means)
@@ -113,7 +113,7 @@ def summary(truth: Truth) -> dict[str, Any]:
         "missing_trials": int((~present[measured]).sum()),
         "best": float(np.nanmax(means)),
         "best_cell": names[int(np.nanargmax(means))],
-        "mean": float(np.nanmean(means)),
+        "mean": truth.random,
         "noise_ceiling": _ceiling(table[first]),
         "sha256": truth.sha256,
         "provenance": truth.provenance,
@@ -147,7 +147,12 @@ def checks(truth: Truth) -> list[Check]:
     _, group = np.unique([str(_canonical(name, space)) for name in names], return_inverse=True)
     sizes = np.bincount(group)
     complete = _complete(space, len(names))
-    found = [complete, _twins(means, group, sizes), _guessing(means, connected)]
+    found = [
+        complete,
+        _differ(means),
+        _twins(means, group, sizes),
+        _guessing(means, connected),
+    ]
     measured = str(Measurement(truth.dataset, truth.split, truth.budget))
     if (published := space.published.get(measured)) and complete.ok:
         values = {"best": float(means.max()), "mean": float(means.mean())}
@@ -166,13 +171,21 @@ def _complete(space: Space, known: int) -> Check:
     return Check("complete", None if missing else True, f"{missing:,} of {cells:,} cells missing")
 
 
+def _differ(means: np.ndarray[Any, Any]) -> Check:
+    name = "accuracies differ"
+    if len(means) < FEWEST:
+        return Check(name, None, f"only {len(means)} cells")
+    values = len(np.unique(means))
+    return Check(name, values > 1, f"{values:,} values among {len(means):,} cells")
+
+
 def _twins(
     means: np.ndarray[Any, Any], group: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any]
 ) -> Check:
     name = "isomorphic cells agree"
     twin = sizes[group] > 1
-    if twin.sum() < FEWEST or means[twin].std() == 0:
-        return Check(name, None, "too few isomorphic cells")
+    if twin.sum() < FEWEST or np.ptp(means[twin]) == 0:
+        return Check(name, None, "too few isomorphic cells that differ")
     from scipy.stats import rankdata
 
     ranks = rankdata(means)
@@ -207,7 +220,7 @@ def source_check(table: str, source: Path) -> Check:
     TruthError
         When the table is not an import or a file is missing.
     """
-    from bench.truth._official_files import digest
+    from bench.truth._official_files import digest  # late: saves start-up time
 
     data = read_bytes(Path(table), LARGEST)
     said = long.metadata(parquet_file(data, table)) if is_parquet(data) else {}

@@ -14,6 +14,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.contracts.data import DataSource
+from bench.contracts.identity import Place
+from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.streams import generator
 
@@ -49,9 +52,28 @@ class Nasbench301(TruthSource):
     )
     space: ClassVar[str] = "darts"
 
-    path: Path
+    path: Place
     """The folder of an ensemble, such as ``nb_models_1.0/xgb_v1.0``."""
     reference: int = Field(1000, ge=10, description="genotypes that stand for the whole space")
+
+    def content(self, space: Space, data: DataSource) -> str:
+        """See `TruthSource.content`; the models are hashed, not loaded."""
+        return self._hashed(self._members())
+
+    def _members(self) -> list[Path]:
+        members = sorted(self.path.rglob("*surrogate_model.model"))
+        if not members:
+            raise TruthError(f"{self.path}: no models of NAS-Bench-301 in this folder; {HOW}")
+        return members
+
+    def _hashed(self, members: list[Path]) -> str:
+        digest = hashlib.sha256()
+        try:
+            for member in members:
+                digest.update(member.read_bytes())
+        except OSError as error:
+            raise TruthError(f"{self.path}: cannot be read ({error})") from None
+        return digest.hexdigest()
 
     def load(self) -> Truth:
         """Load the surrogate.
@@ -65,14 +87,10 @@ class Nasbench301(TruthSource):
             raise TruthError(
                 f"the truth 'nasbench301' needs the package {PACKAGE}, which is not here; {HOW}"
             )
-        members = sorted(self.path.rglob("*surrogate_model.model"))
-        if not members:
-            raise TruthError(f"{self.path}: no models of NAS-Bench-301 in this folder; {HOW}")
-        from bench.spaces.darts import Darts
+        members = self._members()
+        from bench.spaces.darts import Darts  # late: saves start-up time
 
-        digest = hashlib.sha256()
-        for member in members:
-            digest.update(member.read_bytes())
+        digest = self._hashed(members)
         try:
             module: Any = importlib.import_module(PACKAGE)
             ensemble = module.load_ensemble(str(self.path))
@@ -88,7 +106,7 @@ class Nasbench301(TruthSource):
             split="valid",
             provenance=f"NAS-Bench-301 {self.path.name}: predictions of {len(members)} models, "
             f"not measurements; ranks are among {self.reference} random genotypes",
-            sha256=digest.hexdigest(),
+            sha256=digest,
             space=Darts(),
         )
 
@@ -100,7 +118,7 @@ class Predictions(Mapping[str, NDArray[np.float64]]):
     """
 
     def __init__(self, ensemble: Any, reference: int) -> None:
-        from bench.spaces.darts import Darts
+        from bench.spaces.darts import Darts  # late: saves start-up time
 
         self.ensemble, self.full = ensemble, Darts()
         drawn = self.full.sample(reference, generator("cpu", 0, PACKAGE))
@@ -120,7 +138,7 @@ class Predictions(Mapping[str, NDArray[np.float64]]):
         return len(self.names)
 
     def _ask(self, name: str) -> NDArray[np.float64]:
-        from bench.spaces.darts.genotypes import fields
+        from bench.spaces.darts.genotypes import fields  # late: saves start-up time
 
         self.full.decode(name)
         found = fields(name)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
+from bench.contracts.data import DataSource
+from bench.contracts.identity import Place
+from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
-from bench.truth._columns import Measurement, Split, parse_column
-from bench.truth._long import accuracies, is_long, metadata, read
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
+from bench.tables.columns import Measurement, Split, parse_column
+from bench.tables.long import accuracies, is_long, metadata, read, weights
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
 
 
 class Table(TruthSource):
@@ -30,7 +32,7 @@ class Table(TruthSource):
 
     space: ClassVar[str | None] = None
 
-    path: Path
+    path: Place
     """The file; relative paths are taken from the working directory."""
     column: str | None = None
     """For example ``cifar10_test_200``."""
@@ -44,6 +46,10 @@ class Table(TruthSource):
         """The file."""
         return str(self.path)
 
+    def content(self, space: Space, data: DataSource) -> str:
+        """See `TruthSource.content`; the file is hashed, not read as a table."""
+        return hashlib.sha256(read_bytes(self.path, LARGEST)).hexdigest()
+
     def load(self) -> Truth:
         """See `TruthSource.load`."""
         measured = self._measurement()
@@ -52,11 +58,13 @@ class Table(TruthSource):
         data = read_bytes(self.path, LARGEST)
         digest = hashlib.sha256(data).hexdigest()
         provenance = f"column {column} of {self.path.name}"
+        weight: dict[str, float] = {}
         if not is_parquet(data):
             accuracy, space = read_csv(unpack(data, source), column, source)
         elif is_long(file := parquet_file(data, source)):
             if measured is not None:
                 trials, space = read(file, source)
+                weight = weights(trials)
                 accuracy, measured, provenance = accuracies(
                     trials, metadata(file), measured, source
                 )
@@ -75,6 +83,7 @@ class Table(TruthSource):
             provenance=f"{provenance} (sha256 {digest[:12]})",
             sha256=digest,
             space=space,
+            weight={cell: w for cell, w in weight.items() if cell in accuracy},
         )
 
     def _measurement(self) -> Measurement | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -57,6 +58,10 @@ class DartsAda(EigenvalueRule):
         group["weight_decay"] = memory.get("weight_decay", group["weight_decay"])
         state.history[-1]["weight_decay"] = group["weight_decay"]
         state.history[-1]["rollbacks"] = memory.get("rollbacks", 0)
+
+    def weight_settings(self, memory: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the weight decay since the last return."""
+        return {"weight_decay": memory["weight_decay"]} if "weight_decay" in memory else {}
 
     def decide(self, setup: SearchView, state: StateView, rule: Rule) -> Stop | None:
         """Never stop; go back where early stopping would stop."""

@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
 from bench.contracts.stages import stage, within_stage
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 from bench.streams import generator
 from bench.variants._shrinking import strongest
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class EdgeDropPath(Variant):
@@ -43,6 +43,4 @@ class EdgeDropPath(Variant):
         """Drop the edge for some images."""
         if (p := self.probability(moment)) == 0:
             return y
-        draws = moment.generator(self.name, site.cell, site.edge)
-        kept = torch.empty_like(y[:, :1, :1, :1]).bernoulli_(1 - p, generator=draws)
-        return y * kept.div_(1 - p)
+        return y * moment.dropout(y[:, :1, :1, :1], p, self.name, site.cell, site.edge)

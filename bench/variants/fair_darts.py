@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 
 
 class FairDarts(Variant):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class NoiseForSkip(Variant):
@@ -31,5 +31,4 @@ class NoiseForSkip(Variant):
 
     def operation(self, y: Tensor, site: Site, moment: Moment) -> Tensor:
         """Replace the skip connection of one edge of one cell."""
-        draws = moment.generator(self.name, site.cell, site.edge)
-        return torch.empty_like(y).normal_(self.mean, self.std, generator=draws)
+        return moment.normal(y, self.mean, self.std, self.name, site.cell, site.edge)

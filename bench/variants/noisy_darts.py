@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class NoisyDarts(Variant):
@@ -68,12 +69,12 @@ class NoisyDarts(Variant):
         silent = adds and self.factor == 0 and self.mean == 0
         if silent or moment.phase == "evaluate":
             return y
-        draws, xi = moment.generator(self.name, site.cell, site.edge), torch.empty_like(y)
+        key = (self.name, site.cell, site.edge)
         if self.noise == "uniform":
-            reach = math.sqrt(3 * self.factor)
-            xi.uniform_(self.mean - reach, self.mean + reach, generator=draws)
+            draws, reach = moment.generator(*key), math.sqrt(3 * self.factor)
+            xi = torch.empty_like(y).uniform_(self.mean - reach, self.mean + reach, generator=draws)
         else:
             deviation = self.factor * (y.detach().std() if adds else 1.0)
-            xi = xi.normal_(generator=draws) * deviation + self.mean
+            xi = moment.normal(y, 0.0, 1.0, *key) * deviation + self.mean
         xi = xi * self.strength(moment)
         return y + xi if adds else y * xi

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
 from bench.contracts.stages import stage, within_stage
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 from bench.streams import seed_of
 from bench.variants._shrinking import strongest
 
@@ -94,4 +95,7 @@ class OperationShrinking(Variant):
 
             seed = seed_of(setup.seed, self.name, now)
             fresh = initial_state(Setup.of(setup).having(seed=seed), state.epoch)
+            # Between two steps the rate is that of the last one, whoever steps next.
+            rate = state.weight_optimizer.param_groups[0]["lr"]
+            fresh.weight_optimizer.param_groups[0]["lr"] = rate
             SearchState.of(state).adopt(fresh)

@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Space
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.variant import Site, Variant
 from bench.streams import generator
 from bench.variants._durations import Duration, in_epochs
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.variants._perturbation import PAPER, Perturbation, project
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.variants._perturbation import PAPER, Perturbation
 
 

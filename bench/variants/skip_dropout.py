@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.stages import bounds, stage
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.variant import Site, Variant
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -71,6 +71,4 @@ class SkipDropout(Variant):
         p = self.probability(moment)
         if p == 0 or moment.phase == "evaluate" or site.stride != 1:
             return y
-        draws = moment.generator(self.name, site.cell, site.edge)
-        kept = torch.empty_like(y).bernoulli_(1 - p, generator=draws)
-        return y * kept.div_(1 - p)
+        return y * moment.dropout(y, p, self.name, site.cell, site.edge)

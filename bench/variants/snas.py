@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.variants._gumbel import Gumbel
 
 

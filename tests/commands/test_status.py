@@ -116,7 +116,7 @@ def test_retry_refuses_a_manifest_that_leads_to_other_runs(root):
     manifest = json.loads((root / "ablation.json").read_text())
     (root / manifest["runs"][0] / store.SPEC).unlink()
     manifest["arms"][0]["settings"]["search"]["epochs"] = 3
-    (root / "ablation.json").write_text(json.dumps(manifest))
+    store.write_json(root / "ablation.json", store.seal(manifest))
     done = call("retry", root)
     assert isinstance(done.exception, ValueError) and "its settings lead to" in str(done.exception)
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from bench.ablation.file import read_ablation
 from bench.runs import checkpoint, store
+from bench.runs.index import rows
 from bench.runs.spec import RunSpec, plan
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,11 @@ def until(
 def epoch(folder: Path) -> int:
     """Return the last epoch that a run reported."""
     return int(store.read_progress(folder).get("epoch") or 0)
+
+
+def listing(root: Path, *, rebuild: bool = False) -> pd.DataFrame:
+    """Return the index of an output folder as a table."""
+    return pd.DataFrame(rows(root, rebuild=rebuild))
 
 
 def folders(root: Path, runs: Sequence[RunSpec]) -> list[Path]:

@@ -21,7 +21,17 @@ from bench.executors.processes import Processes
 from bench.runs import checkpoint, store
 from bench.runs.campaign import Campaign
 from bench.runs.run import execute
-from tests.executors.common import FILE, ROOT, bench, epoch, numbers, same_bits, specs, until
+from tests.executors.common import (
+    FILE,
+    ROOT,
+    bench,
+    epoch,
+    listing,
+    numbers,
+    same_bits,
+    specs,
+    until,
+)
 
 pytestmark = pytest.mark.slow  # some minutes: `pytest -m slow`, as .ci/run does
 
@@ -65,7 +75,7 @@ def test_kill_9_of_everything_at_random_moments(tmp_path, kills, seeds):
                 repeated += [behind(root / run.folder) for run in runs]
         for run in runs:
             same_bits(root / run.folder, expected.folder(run))
-        assert len(list(root.glob("*/result.json"))) == len(runs) == len(store.index(root))
+        assert len(list(root.glob("*/result.json"))) == len(runs) == len(listing(root))
     print(
         f"\nkill -9: {killed} kills, {rounds} ablations of {len(runs)} runs: {lost} finished runs "
         f"lost, {again} run twice, {max(repeated)} finished epochs to repeat; bits as undisturbed"
@@ -129,7 +139,7 @@ def write_runs(root, writer, count):
         }  # fmt: skip
         store.write_json(folder / store.RESULT, store.seal(result))
         if number % 10 == writer % 10:
-            store.index(root)  # readers rebuild the index while others write
+            listing(root)  # readers rebuild the index while others write
 
 
 def test_eight_writers_into_one_folder(tmp_path):
@@ -140,12 +150,12 @@ def test_eight_writers_into_one_folder(tmp_path):
     for process in writers:
         process.join(60)
         assert process.exitcode == 0
-    index = store.index(tmp_path)
+    index = listing(tmp_path)
     assert len(index) == 400 and (index["status"] == "ok").sum() == 8 * 42
     assert all(store.read_result(tmp_path / folder) is not None for folder in index["folder"])
-    pd.testing.assert_frame_equal(index, store.index(tmp_path, rebuild=True))
+    pd.testing.assert_frame_equal(index, listing(tmp_path, rebuild=True))
     (tmp_path / ".index.json").unlink()
-    pd.testing.assert_frame_equal(index, store.index(tmp_path))
+    pd.testing.assert_frame_equal(index, listing(tmp_path))
     assert not list(tmp_path.glob("**/.result.json.*"))
     print("\nwriters: 8 with 50 runs each: 400 valid records, index identical after a rebuild")
 

@@ -1,9 +1,11 @@
 """Executor options on the command line, and GPU slots on devices that are only named."""
 
+import signal
+
 import pytest
 
 from bench.ablation.yamlfile import ConfigError
-from bench.contracts.executor import Job
+from bench.contracts.executor import Job, Outcome
 from bench.executors._options import make, split
 from bench.executors.processes import Processes
 from tests.executors.common import specs
@@ -29,11 +31,11 @@ def test_slurm_takes_its_options():
     ("executor", "assignment", "says"),
     [
         ("slurm", "slurm.tme=3", "slurm.tme: unknown field; did you mean 'time'?"),
-        ("slurm", "slurm.time=0", "slurm.time: Input should be greater than or equal to 1"),
+        ("slurm", "slurm.time=0", "slurm.time: input should be greater than or equal to 1"),
         ("slurm", "slurm.time=soon", "slurm.time"),
-        ("slurm", "slurm.pack=[1", "not valid YAML"),
+        ("slurm", "slurm.pack=[1", "slurm.pack: input should be a valid integer"),
         ("slurm", "slurm=3", "expected slurm.<field>=value"),
-        ("slurm", "slurm.partition", "expected slurm.<field>=value"),
+        ("slurm", "slurm.partition", "expected key=value"),
         ("slurm", "slurm.sbatch.x={a: 1}", "slurm.sbatch"),
         ("processes", "slurm.partition=gpu", "the executor is 'processes'; add --executor slurm"),
         ("processes", "processes.slots_per_gpu=0", "processes.slots_per_gpu"),
@@ -95,7 +97,7 @@ def test_small_runs_share_gpus_evenly_and_no_more_than_there_are_slots(tmp_path,
 
 def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
     from bench.runs import store
-    from bench.runs.worker import run_folder
+    from bench.runs.worker import run_folder, stopping
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
     seen = []
@@ -104,14 +106,9 @@ def test_a_worker_sees_the_device_that_it_was_given(tmp_path, monkeypatch):
         import os
 
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-        return "ok"
+        return Outcome.OK
 
-    import signal
-
-    before = {
-        n: signal.getsignal(n)
-        for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    }
+    before = {n: signal.getsignal(n) for n in stopping()}
     monkeypatch.setattr("bench.runs.run.execute", execute)
     (run,) = specs()
     store.write_spec(tmp_path, run)

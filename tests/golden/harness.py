@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from bench.contracts import registry
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search.composition import Composition
 
 SEAMS = ("variants", "selection")

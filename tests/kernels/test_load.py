@@ -57,11 +57,11 @@ def test_processes_that_start_together_compile_once(fresh):
 @pytest.mark.parametrize("compiler", ["", "/nowhere/g++", "false"])
 def test_without_a_compiler_there_is_no_kernel(fresh, monkeypatch, compiler):
     monkeypatch.setenv("CXX", compiler)
-    assert kernels.load("nb201_cell") is None
+    assert kernels.load("nb201_cell_float8") is None
 
 
 def test_a_library_that_does_not_load_is_no_kernel(fresh):
-    assert kernels.load("nb201_cell") is None  # the fake compiler's
+    assert kernels.load("nb201_cell_float8") is None  # the fake compiler's
 
 
 def test_a_cache_that_others_may_write_to_is_not_trusted(fresh, tmp_path):
@@ -70,7 +70,7 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(fresh, tmp_path):
     folder.chmod(0o777)
     with pytest.raises(PermissionError):
         kernels._compiled(source())
-    assert kernels.load("nb201_cell") is None
+    assert kernels.load("nb201_cell_float8") is None
 
 
 def test_a_damaged_library_is_compiled_again(fresh):

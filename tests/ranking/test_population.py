@@ -6,6 +6,7 @@ import pytest
 from bench.contracts import registry
 from bench.ranking.correlation import tau_b
 from bench.ranking.population import Population
+from bench.search.settings import Settings
 
 SPACE = registry.parse("spaces", "nb201")
 
@@ -67,3 +68,48 @@ def test_kind_and_file_belong_together(wrong):
 def test_what_needs_truth_says_so():
     with pytest.raises(ValueError, match="needs ground truth"):
         Population(kind="stratified").draw(SPACE)
+
+
+def table(path, known):
+    """Write a truth of so many cells."""
+    space = registry.parse("spaces", "nb201")
+    cells = [space.encode(cell) for cell in space.unique()[:: 6466 // known][:known]]
+    rows = "".join(f"{cell},{50 + i % 40}\n" for i, cell in enumerate(cells))
+    path.write_text("arch,cifar10_test_200\n" + rows)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["top", "stratified"])
+@pytest.mark.parametrize("known", [3, 19, 20, 30])
+def test_too_few_known_cells_are_said_before_a_search_begins(tmp_path, kind, known):
+    path = table(tmp_path / "t.csv", known)
+    settings = Settings.model_validate(
+        {"space": "nb201", "data": "digits", "truth": {"name": "table", "path": path},
+         "ranking": {"population": {"kind": kind, "size": 20}}}
+    )  # fmt: skip
+    if known < 20:
+        with pytest.raises(ValueError, match=rf"population: {kind} needs at least 20 .* {known}$"):
+            settings.load_truth()
+        return
+    truth = settings.load_truth()
+    unique = [settings.space.encode(cell) for cell in settings.space.unique()]
+    sample = settings.ranking.population.draw(settings.space, truth.mean(unique))
+    assert len(sample.cells) >= 2
+
+
+def test_the_top_tenth_may_be_drawn_like_the_others():
+    truth = np.random.default_rng(1).normal(size=6466)
+    sample = Population(kind="stratified", size=200, top_tenth="share").draw(SPACE, truth)
+    assert np.bincount(sample.strata).tolist() == [20] * 10
+    assert sample.weights.sum() == pytest.approx(6466)
+    larger = Population(kind="stratified", size=400, top_tenth="share").draw(SPACE, truth)
+    assert set(sample.cells) < set(larger.cells)  # a larger sample goes on with the same draw
+
+
+def test_known_cells_are_those_with_a_truth():
+    truth = np.full(6466, np.nan)
+    truth[::100] = 50.0
+    everything = Population(kind="known", size=None).draw(SPACE, truth).cells
+    assert everything == list(SPACE.unique())[::100]
+    some = Population(kind="known", size=20).draw(SPACE, truth).cells
+    assert len(some) == 20 and set(some) < set(everything)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.cell_svg import draw
 from bench.report.page import write_index, write_page
 from bench.report.summary import Summary
-from tests.report.builders import OPERATIONS, SKIPS, TRUTH, failed, folder, ok
+from bench.spaces.nb201 import NB201
+from tests.report.builders import SKIPS, TRUTH, failed, folder, ok
 
 HOSTILE = "</title><script>window.owned = 1</script><img src=x onerror=owned()>{{ 7*7 }}"
 
@@ -137,11 +137,12 @@ def test_figures_take_the_pages_colour_and_mark_their_variants(tmp_path: Path) -
 
 
 def test_a_cell_is_drawn_with_all_its_edges() -> None:
-    image = draw(SKIPS, OPERATIONS)
+    draw = NB201().draw
+    image = draw(SKIPS)
     assert image.count("<path") == 6 and image.count(">skip<") == 6
     assert "stroke-dasharray" not in image
-    assert "stroke-dasharray" in draw(SKIPS.replace("skip_connect~2", "none~2"), OPERATIONS)
-    assert draw("<b>", OPERATIONS) == "<code>&lt;b&gt;</code>"
+    assert "stroke-dasharray" in draw(SKIPS.replace("skip_connect~2", "none~2"))
+    assert draw("<b>") == "<code>&lt;b&gt;</code>"
 
 
 def test_the_index_links_every_ablation_and_says_what_is_broken(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from bench.cli import application
 from bench.metrics import duration, listed, number, p_text
 from bench.report.summary import Summary
-from bench.report.table import as_csv, as_markdown, as_tex, as_text, short_cell
+from bench.report.table import as_csv, as_markdown, as_tex, as_text
+from bench.spaces.nb201 import NB201
 from tests.report.builders import SKIPS, failed, folder, ok
 
 
@@ -78,7 +79,7 @@ def test_numbers_are_written_as_people_read_them() -> None:
     ]
     assert [duration(x) for x in (4.2, 61, 600, 9000)] == ["4.2 s", "61 s", "10 min", "2.5 h"]
     assert p_text(0.0001) == "< 0.001" and listed(["a", "b", "c"]) == "a, b and c"
-    assert short_cell(SKIPS) == "skip|skip skip|skip skip skip" and short_cell("x") == "x"
+    assert NB201().short(SKIPS) == "skip|skip skip|skip skip skip" and NB201().short("x") == "x"
 
 
 def bench(*words: object) -> Any:

@@ -15,7 +15,7 @@ from bench.executors.inline import Inline
 from bench.runs import store
 from bench.runs.campaign import Campaign
 from bench.runs.spec import RunSpec, default_output
-from tests.executors.common import FILE, ROOT, specs
+from tests.executors.common import FILE, ROOT, listing, specs
 
 OUT = (
     "..", "../x", "../../x", "a/../../x", "/x", "/tmp/x", "./../x", "a/b", "a\\..\\x", ".", "~/x",
@@ -85,7 +85,7 @@ def test_7_links_in_the_place_of_files_are_replaced_not_followed(project):
     campaign = Campaign(project / "out", [run])
     campaign.run(Inline(), interval=0.01)
     assert campaign.ended == {folder: "ok"}
-    assert len(store.index(project / "out")) == 1
+    assert len(listing(project / "out")) == 1
     assert not any(path.is_symlink() for path in (project / "out").rglob("*"))
 
 
@@ -136,7 +136,7 @@ def test_an_output_that_is_named_may_be_anywhere(project, tmp_path_factory):
     words += ["--only", "darts", "--only", "skip_dropout_0.3", "-o", str(elsewhere)]
     done = CliRunner().invoke(application(), words)
     assert done.exit_code == 0, done.exception
-    assert len(store.index(elsewhere)) == 2
+    assert len(listing(elsewhere)) == 2
     assert not list(project.iterdir())
 
 

@@ -19,7 +19,7 @@ from bench.executors.inline import Inline
 from bench.runs import checkpoint, index, store
 from bench.runs.campaign import Campaign
 from bench.runs.run import execute
-from tests.executors.common import numbers, same_bits, specs
+from tests.executors.common import listing, numbers, same_bits, specs
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,12 @@ def test_500_damaged_artefacts_are_all_detected(finished, name):
 
 def test_a_damaged_index_is_rebuilt(finished):
     _, folder = finished
-    expected = store.index(folder.parent)
+    expected = listing(folder.parent)
     cache = folder.parent / index.CACHE
     sound, draw = cache.read_bytes(), random.Random(0)
     for _ in range(50):
         cache.write_bytes(damaged(sound, draw))
-        pd.testing.assert_frame_equal(store.index(folder.parent), expected)
+        pd.testing.assert_frame_equal(listing(folder.parent), expected)
 
 
 def test_what_is_damaged_is_made_again_and_the_same(finished, tmp_path):
@@ -260,7 +260,7 @@ def test_json_that_is_no_result_is_none(tmp_path, text):
     assert isinstance(store.read_progress(tmp_path), dict)
     with pytest.raises(ValueError, match="missing or damaged"):
         store.read_spec(tmp_path)
-    assert store.index(tmp_path).empty
+    assert listing(tmp_path).empty
 
 
 def test_a_sealed_result_cannot_name_files_elsewhere(tmp_path):

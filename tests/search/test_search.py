@@ -165,3 +165,16 @@ def test_running_statistics_move_in_the_weight_step_only(small):
     assert all(torch.equal(before[n], b) for n, b in state.supernet.named_buffers())
     weight_step(setup, state)
     assert not all(torch.equal(before[n], b) for n, b in state.supernet.named_buffers())
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"weights": {"lr": 1e300}}, {"architecture": {"lr": 1e300}},
+        {"weights": {"weight_decay": 1e300}}, {"architecture": {"weight_decay": 1e300}},
+    ],
+)  # fmt: skip
+def test_a_rate_beyond_the_range_of_weights_is_a_divergence(small, extreme):
+    setup, state = started(small(search={"epochs": 1, "batch": 16, **extreme}))
+    with pytest.raises(DivergedError, match="beyond the range of numbers in epoch 1, step 0"):
+        search(setup, state)

@@ -1,12 +1,14 @@
 """The compiled cell equals PyTorch's path: values, every gradient, and derivatives of those."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from bench.contracts import registry
 from bench.instruments._memory import peak_bytes
-from bench.spaces.nb201 import fused
+from bench.spaces.nb201 import fused, native
 from bench.spaces.nb201.supernet import MixedCell
 from tests.spaces.textbook import TextbookSupernet
 
@@ -63,14 +65,14 @@ def assert_equal(found, expected, **tolerance):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Record what the kernel was called for: (name, arguments)."""
-    seen, call = [], fused._call
+    """Record what the kernel was called for: (name, tensors)."""
+    seen, call = [], native.call
 
-    def recorded(name, dtype, shape, *arguments):
-        seen.append((name, arguments))
-        call(name, dtype, shape, *arguments)
+    def recorded(name, dtype, channels, shape, tensors):
+        seen.append((name, tensors))
+        call(name, dtype, channels, shape, tensors)
 
-    monkeypatch.setattr(fused, "_call", recorded)
+    monkeypatch.setattr(native, "call", recorded)
     return seen
 
 
@@ -83,7 +85,17 @@ def test_loss_and_every_gradient_for_active_subsets(active, calls):
 
 @pytest.mark.parametrize(
     ("channels", "resolution", "batch"),
-    [(4, 4, 7), (4, 12, 3), (8, 16, 1), (12, 8, 4), (4, 32, 2)],
+    [
+        (4, 4, 7),
+        (4, 12, 3),
+        (8, 16, 1),
+        (12, 8, 4),
+        (4, 32, 2),
+        (1, 8, 3),
+        (2, 8, 3),
+        (3, 8, 2),
+        (6, 8, 3),
+    ],
 )
 def test_sizes(channels, resolution, batch, calls):
     """Last stages of one and of three pixels, groups of images that do not come out even."""
@@ -108,17 +120,17 @@ def test_only_what_is_asked_for_is_computed(calls):
     supernet, images, labels, alpha = problem()
     found, expected = both(supernet, images, labels, alpha, wanted=[alpha])
     assert_equal(found, expected)
-    backward = [arguments for name, arguments in calls if name == "backward"]
+    backward = [tensors for name, tensors in calls if name == "backward"]
     assert len(backward) == 3
-    for *_, weights3, weights1 in backward:
-        assert not any(w is not None for w in (*weights3, *weights1))
-    assert backward[-1][7][0] is None  # nothing before the first cell depends on alpha
+    for tensors in backward:
+        assert not any(w is not None for w in tensors["dweights"])
+    assert backward[-1]["gradients"][0] is None  # nothing before the first cell depends on alpha
 
     calls.clear()
     weights = list(supernet.parameters())
     assert_equal(*both(supernet, images, labels, alpha.detach(), wanted=weights))
-    backward = [arguments for name, arguments in calls if name == "backward"]
-    assert all(w is not None for *_, own, _ in backward for w in own)
+    backward = [tensors for name, tensors in calls if name == "backward"]
+    assert all(w is not None for tensors in backward for w in tensors["dweights"])
 
 
 def test_backward_fills_grad_as_pytorch_does():
@@ -151,23 +163,24 @@ def test_the_number_of_threads_changes_no_bit():
     assert all(torch.equal(a, b) for a, b in zip(one, both(*case)[0], strict=True))
 
 
-def cell_and_inputs():
-    supernet, *_ = problem()
-    draws = torch.Generator().manual_seed(5)
-    x = torch.randn(3, 4, 4, 4, dtype=torch.float64, generator=draws).requires_grad_()
-    mixture = torch.rand(6, 5, dtype=torch.float64, generator=draws).requires_grad_()
-    return supernet.blocks[0], x, mixture
-
-
 def test_first_and_second_derivatives_equal_differences():
-    cell, x, mixture = cell_and_inputs()
-    weights = [merged.weight.detach().clone() for merged, _ in fused._stacked(cell)]
-    inputs = [x, mixture, *(w.requires_grad_() for w in weights)]
+    supernet, *_ = problem(affine=True)
+    cell = supernet.blocks[0]
+    draws = torch.Generator().manual_seed(5)
+    x = torch.randn(3, 4, 4, 4, dtype=torch.float64, generator=draws)
+    mixture = torch.rand(6, 5, dtype=torch.float64, generator=draws)
+    ends = torch.rand(3, 6, 3, dtype=torch.float64, generator=draws)
+    inputs = [x, mixture, ends]
+    for merged in cell.merged_convolutions:
+        inputs += [part.detach().clone() for part in (merged.weight, merged.scale, merged.shift)]
+    todo, nothing = fused.plan(cell, x, None, None, 0)
+    done = replace(nothing, ends=ends)
 
     def run(x, *rest):
         x = x.contiguous(memory_format=torch.channels_last)
-        return fused._Cell.apply(cell, fused.live(None), x, *rest).contiguous()
+        return fused._Cell.apply(cell, todo, done, x, *rest).contiguous()
 
+    inputs = [part.requires_grad_() for part in inputs]
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
     assert torch.autograd.gradgradcheck(run, inputs, fast_mode=True)
 
@@ -228,19 +241,49 @@ def test_forward_mode_and_functorch_run_in_pytorch(calls):
     torch.testing.assert_close(other, tangent, **TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    "space",
+    [{"affine": True}, {"running_statistics": True}, {"affine": True, "running_statistics": True}],
+)
+@pytest.mark.parametrize("active", [None, ACTIVE["ragged"], ACTIVE["nothing"]])
+@pytest.mark.parametrize("training", [True, False])
+def test_learned_scales_and_running_statistics(space, active, training, calls):
+    supernet, images, labels, alpha = problem(**space)
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for part in (*supernet.parameters(), *supernet.buffers()):
+            if part.is_floating_point():
+                part += 0.2 * torch.rand(part.shape, generator=draws, dtype=torch.float64)
+    supernet.train(training)
+    before, after = [b.clone() for b in supernet.buffers()], []
+    results = []
+    for compiled in (True, False):
+        loss = loss_of(supernet, images, labels, alpha, active, compiled)
+        wanted = [alpha, *supernet.parameters()]
+        results.append([loss.detach(), *torch.autograd.grad(loss, wanted, allow_unused=True)])
+        after.append([b.clone() for b in supernet.buffers()])
+        for buffer, value in zip(supernet.buffers(), before, strict=True):
+            buffer.copy_(value)
+    assert_equal(*results)
+    assert_equal(*after)
+    moved = any(not torch.equal(a, b) for a, b in zip(after[0], before, strict=True))
+    assert moved == (training and "running_statistics" in space)
+    assert bool(calls) == (active != ACTIVE["nothing"])
+
+
+def test_statistics_of_the_first_images_alone(calls):
+    supernet, images, _, alpha = problem(running_statistics=True)
+    with torch.no_grad(), supernet.statistics_from(2):
+        results = []
+        for supernet.compiled in (True, False):
+            results.append(supernet(images, alpha.softmax(-1)))
+    torch.testing.assert_close(*results, **TOLERANCE)
+    assert len(calls) == 3
+
+
 def test_what_the_kernel_does_not_know_runs_in_pytorch(calls):
-    for space in ({"affine": True}, {"running_statistics": True}):
-        supernet, images, _, alpha = problem(**space)
-        supernet.compiled = True
-        assert not supernet.prepare_kernel()
-        supernet(images, alpha.softmax(-1))
-    supernet, images, _, alpha = problem(6)  # six channels fill no vectors
-    supernet.compiled = True
-    supernet(images, alpha.softmax(-1))
     supernet, images, _, alpha = problem(8)
     supernet.compiled = True
-    with torch.no_grad(), supernet.statistics_from(2):
-        supernet(images, alpha.softmax(-1))
     with torch.autocast("cpu", torch.bfloat16):
         supernet.float()(images.float(), alpha.float().softmax(-1))
     assert not calls

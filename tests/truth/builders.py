@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bz2
+import collections
 import functools
+import hashlib
 import math
 import pickle
 import sys
@@ -98,7 +100,9 @@ LACKING = {(2, "cifar10", 200, 888), (2, "cifar10", 200, 999), (5, "cifar100", 2
 """Trials (cell, data set, budget, seed) that the fixture lacks, as some real cells do."""
 
 
-def _result(package: Any, index: int, name: str, dataset: str, budget: int, seed: int) -> Any:
+def _result(
+    package: Any, index: int, name: str, dataset: str, budget: int, seed: int, old: bool
+) -> Any:
     rng = np.random.default_rng([index, budget, seed, zlib.crc32(dataset.encode())])
     base = quality(cells.decode(name), seed)
 
@@ -110,23 +114,33 @@ def _result(package: Any, index: int, name: str, dataset: str, budget: int, seed
         None,
         curve(base + 1),
         curve(0.5),
-        1.5 + index / 7,
+        np.float64(1.5 + index / 7),  # numpy's, as the authors counted them
         100.25 + index,
         {"channel": 16, "num_cells": 5, "arch_str": name, "class_num": 10},
-        seed,
+        f"{seed:04d}",  # cut out of a file's name: a string
         budget,
-        [0.01, 0.02],
+        None,
     )
-    seconds = dict.fromkeys(range(budget), 2.5)
-    result.update_train_info(curve(base + 1), curve(99.0), curve(0.5), seconds)
-    accuracies, losses, times = {}, {}, {}
-    for images in IMAGES[dataset]:
-        end = base + rng.normal(0, 0.1)
-        for i in range(budget):
-            accuracies[f"{images}@{i}"] = float(end - (budget - 1 - i) * 0.01)
-            losses[f"{images}@{i}"] = float(1 + rng.random())
-            times[f"{images}@{i}"] = 0.5
-    result.update_eval(accuracies, losses, times)
+    ends = {images: float(base + rng.normal(0, 0.1)) for images in IMAGES[dataset]}
+    if old and budget == 200:  # the first trials: no times, most images at the end only
+        always = {"cifar10-valid": "x-valid"}.get(dataset, "ori-test")
+        for images, end in ends.items():
+            losses = {i: float(1 + rng.random()) for i in range(budget)}
+            accuracies = curve(end)
+            if images != always:
+                accuracies, losses = ({budget - 1: c[budget - 1]} for c in (accuracies, losses))
+            result.update_OLD_eval(images, accuracies, losses)
+    else:
+        seconds = collections.OrderedDict(dict.fromkeys(range(budget), 2.5))
+        result.update_train_info(curve(base + 1), curve(99.0), curve(0.5), seconds)
+        accuracies, losses, times = {}, {}, {}
+        for images, end in ends.items():
+            for i in range(budget):
+                accuracies[f"{images}@{i}"] = float(end - (budget - 1 - i) * 0.01)
+                losses[f"{images}@{i}"] = float(1 + rng.random())
+                times[f"{images}@{i}"] = 0.5
+        result.update_eval(accuracies, losses, times)
+    result.update_latency([np.float64(0.0161)])
     return result
 
 
@@ -135,22 +149,45 @@ def trials(n: int) -> int:
     return n * sum(map(len, SEEDS.values())) - sum(lacking[0] < n for lacking in LACKING)
 
 
-def official(package: Any, n: int, keys: tuple[str, str]) -> dict[str, Any]:
-    """The dictionary inside an official file; ``keys`` name the schedules of 12 and 200 epochs."""
+def official(
+    package: Any, n: int, keys: tuple[str, str], *, old: bool = False, weights: Any = None
+) -> dict[str, Any]:
+    """The dictionary inside an official file, built as the authors' scripts build it.
+
+    ``keys`` name the schedules of 12 and 200 epochs; ``old`` gives NAS-Bench-201 v1_0, which has
+    no times and 12 epochs on cifar10-valid alone; ``weights`` are left in (``-FULL`` files).
+    """
     names = some_cells(n)
     infos: dict[int, dict[str, Any]] = {}
     for index, name in enumerate(names):
-        infos[index] = {}
+        states = {}
         for budget, key in zip((12, 200), keys, strict=True):
-            results = package.ArchResults(index, name)
+            results = package.ArchResults(f"{index:06d}", name)
             for (dataset, epochs), seeds in SEEDS.items():
-                for seed in seeds:
-                    if epochs == budget and (index, dataset, budget, seed) not in LACKING:
-                        trial = _result(package, index, name, dataset, budget, seed)
+                for seed in seeds if epochs == budget else ():
+                    if (index, dataset, budget, seed) in LACKING:
+                        continue
+                    if not (old and budget == 12 and dataset != "cifar10-valid"):
+                        trial = _result(package, index, name, dataset, budget, seed, old)
+                        trial.net_state_dict = weights
                         results.update(dataset, seed, trial)
-            results.clear_params()
-            infos[index][key] = results.state_dict()
-    return {"meta_archs": names, "arch2infos": infos, "evaluated_indexes": set(infos)}
+            if weights is None:
+                results.clear_params()
+            states[key] = results.state_dict()
+        infos[index] = dict(states) if old else collections.OrderedDict(reversed(states.items()))
+    evaluated: Any = sorted(infos) if old else set(infos)
+    return {
+        "meta_archs": names,
+        "total_archs": n,
+        "arch2infos": infos,
+        "evaluated_indexes": evaluated,
+    }
+
+
+def signed(path: Path, release: str, ending: str) -> Path:
+    """Rename a file as its authors do: with the last digits of its md5."""
+    digits = hashlib.md5(path.read_bytes()).hexdigest()[-6 if ending == ".pth" else -5 :]
+    return path.rename(path.with_name(f"{release}-{digits}{ending}"))
 
 
 def write_pbz2(path: Path, content: Any) -> Path:

@@ -56,9 +56,9 @@ def few_file(few: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
     """The two cells as a file."""
     import torch
 
-    path = tmp_path_factory.mktemp("few") / "NAS-Bench-201-v1_1-000000.pth"
+    path = tmp_path_factory.mktemp("few") / "few.pth"
     torch.save(few, path)
-    return path
+    return builders.signed(path, "NAS-Bench-201-v1_1", ".pth")
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +68,9 @@ def official_file(
     """The same as a file."""
     import torch
 
-    path = tmp_path_factory.mktemp("official") / "NAS-Bench-201-v1_1-000000.pth"
+    path = tmp_path_factory.mktemp("official") / "official.pth"
     torch.save(official_content, path)
-    return path
+    return builders.signed(path, "NAS-Bench-201-v1_1", ".pth")
 
 
 @pytest.fixture(scope="session")

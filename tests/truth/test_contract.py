@@ -37,6 +37,12 @@ def parameters(
     return {
         "table": {"path": str(synthetic)},
         "nasbench301": {"path": str(models), "reference": 50},
+        "tabulated": {
+            "epochs": 1,
+            "sample": 20,
+            "training": TRAINING,
+            "network": {"channels": 2, "cells": 1},
+        },
         "standalone": {"epochs": 1, "training": TRAINING, "network": {"channels": 2, "cells": 1}},
     }
 
@@ -89,10 +95,14 @@ def test_missing_cells_are_missing(truth: Truth) -> None:
     if not truth.reference:  # nothing was known before it was asked about
         assert np.isnan(truth.best)
         return
-    assert list(truth.reference) == list(truth.accuracy)
-    assert truth.best == pytest.approx(np.nanmax(truth.mean(list(truth.accuracy))))
+    assert set(truth.reference) <= set(truth.accuracy)
+    means, weights = truth.mean(truth.reference), truth.weights(truth.reference)
+    assert truth.best == pytest.approx(np.nanmax(means))
+    assert (weights >= 0).all() and weights.sum() > 0
+    assert truth.percentile(-1) == 0 and truth.percentile(101) == 100
+    assert np.isnan(truth.percentile(float("nan"))) and means.min() < truth.random < means.max()
     said = summary(truth)
-    assert said["cells"] == len(truth.accuracy) and said["best"] == truth.best
+    assert said["cells"] == len(truth.reference) and said["best"] == truth.best
 
 
 def test_what_ranks_knows_cells_before_they_are_found(source: TruthSource, truth: Truth) -> None:

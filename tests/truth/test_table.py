@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.contracts.truth import Truth, TruthError
-from bench.truth import _long as long
+from bench.tables import long
 from bench.truth.analog import Analog
 from bench.truth.table import Table
 from tests.truth import builders
@@ -178,7 +179,7 @@ def test_column_and_fields_that_contradict(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.truth._wide.LARGEST", 1 << 20)
+    monkeypatch.setattr("bench.tables.wide.LARGEST", 1 << 20)
     path = write(tmp_path / "t.csv.gz", gzip.compress(bytes(8 << 20)))
     assert "unpacks to more than" in refusal(Table(path=path))
 
@@ -285,3 +286,63 @@ def test_analog_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_analog_accuracies_that_are_none(bad: Any, tmp_path: Path) -> None:
     content = builders.analog_pickle({CELLS[0]: bad})
     assert "no accuracy in 0..100" in refusal(analog(tmp_path, content))
+
+
+# Small files that stand for much, and what a stranger's CSV is like
+
+
+def parquet_bombs() -> dict[str, Callable[[Path], None]]:
+    cell = builders.some_cells(1)[0]
+
+    def write(path: Path, rows: int, arch: str, **columns: Any) -> None:
+        words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([arch]))
+        table = pa.table({"arch": words, **columns})
+        pq.write_table(table, path, compression="zstd")
+
+    def many_rows(path: Path) -> None:
+        write(path, 20_000_000, cell, cifar10_test_200=pa.array(np.zeros(20_000_000, np.int8)))
+
+    def long_text(path: Path) -> None:
+        write(path, 100_000, "x" * 200_000, cifar10_test_200=pa.array(np.zeros(100_000)))
+
+    def long_number(path: Path) -> None:
+        words = pa.array(np.zeros(100_000, np.int32))
+        values = pa.DictionaryArray.from_arrays(words, pa.array(["9" * 200_000]))
+        write(path, 100_000, cell, cifar10_test_200=values)
+
+    def long_key(path: Path) -> None:
+        rows = pa.array(np.zeros(100_000, np.int32))
+        texts = pa.DictionaryArray.from_arrays(rows, pa.array(["9" * 200_000]))
+        write(path, 100_000, cell, dataset=texts, budget=texts, seed=texts)
+
+    found = (many_rows, long_text, long_number, long_key)
+    return {made.__name__: made for made in found}
+
+
+@pytest.mark.parametrize("kind", ["many_rows", "long_text", "long_number", "long_key"])
+def test_a_small_parquet_that_stands_for_much_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    parquet_bombs()[kind](path)
+    assert path.stat().st_size < 500_000
+    before = pa.total_allocated_bytes()
+    with pytest.raises(TruthError, match=r"rows; no table|texts of 200,000 bytes"):
+        Table(path=path).load()
+    assert pa.total_allocated_bytes() - before < 50_000_000
+
+
+def test_blank_lines_do_not_shift_the_rows_that_errors_name(tmp_path: Path) -> None:
+    one, other = builders.some_cells(2)
+    text = f"\n\narch,cifar10_test_200\n\n{one},90\n\n\n{other},x\n"
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(TruthError, match="row 8: cifar10_test_200 is not a number: 'x'"):
+        Table(path=tmp_path / "t.csv").load()
+    (tmp_path / "t.csv").write_bytes(text.replace(",x", ",80").replace("\n", "\r\n").encode())
+    assert Table(path=tmp_path / "t.csv").load().mean([one, other]).tolist() == [90, 80]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_another_separator_is_named(mark: str, tmp_path: Path) -> None:
+    lines = [("arch", "cifar10_test_200"), (builders.some_cells(1)[0], "90")]
+    (tmp_path / "t.csv").write_text("\n".join(mark.join(line) for line in lines))
+    with pytest.raises(TruthError, match=r"separator seems to be .*commas"):
+        Table(path=tmp_path / "t.csv").load()

@@ -28,7 +28,7 @@ from bench.truth.table import Table
 RECIPE = """
 space: {name: nb201, channels: 2, cells: 1, affine: true, running_statistics: true}
 data: {name: digits, size: 120}
-training: {epochs: 2, batch: 30, lr: 0.1, clip: null, drop_path: 0, cutout: 0, auxiliary: 0}
+training: {epochs: 2, batch: 30, lr: 0.1, clip: null, drop_path: 0, cutout: 0, auxiliary: 0, test: half}
 population: {size: 4, disconnected: false}
 seeds: 2
 """
@@ -109,7 +109,7 @@ def test_trials_of_another_recipe_are_never_mixed(
     out = tmp_path / "t.parquet"
     one = recipe.model_copy(update={"seeds": 1})
     tabulate.tabulate(one, out, jobs=1)
-    other = one.model_copy(update={"training": evaluation.Recipe(epochs=1, batch=30)})
+    other = one.model_copy(update={"training": evaluation.Recipe(epochs=1, batch=30, test="half")})
     with pytest.raises(TruthError, match="another space, data or training"):
         tabulate.tabulate(other, out, jobs=1)
 
@@ -175,12 +175,74 @@ def test_what_is_done_of_a_seed_is_a_fair_sample_of_its_cells() -> None:
     asked = tabulate.read_recipe(Path("ablations/truth/digits.yaml"), ["seeds=2"])
     trials = asked.trials()
     cells_in_order = [cell for cell, seed in trials if seed == 0]
-    turns = sorted(trials, key=tabulate._turn)
+    turns = sorted(trials, key=asked.turn)
     assert [seed for _, seed in turns] == sorted(seed for _, seed in trials)
     place = {cell: at for at, cell in enumerate(cells_in_order)}
     for start in (0, len(place)):
         first = [place[cell] / len(place) for cell, _ in turns[start : start + 600]]
         assert abs(sum(first) / 600 - 0.5) < 4 * 0.289 / 600**0.5
+
+
+STRATIFIED = """
+space: {name: nb201, channels: 2, cells: 1}
+data: {name: cluttered_digits, canvas: 8, images: 60, test_images: 20}
+training: {epochs: 1, batch: 30, clip: null, drop_path: 0, cutout: 0, auxiliary: 0}
+population: {kind: stratified, top_tenth: share, size: 20, disconnected: false}
+truth: analog
+first: ["|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"]
+"""
+
+
+def test_a_stratified_sample_says_what_its_cells_stand_for(tmp_path: Path) -> None:
+    """The weights of what is done add up to the population, stratum by stratum, also when cut short."""
+    (tmp_path / "r.yaml").write_text(STRATIFIED)
+    asked = tabulate.read_recipe(tmp_path / "r.yaml", [])
+    design, (told,) = asked.design(), asked.told
+    assert design[told] == (0.0, -1)  # not drawn: it stands for no other cell
+    assert len(design) == 21 and sum(weight for weight, _ in design.values()) == pytest.approx(6461)
+    assert min(asked.trials(), key=asked.turn) == (told, 0)
+    strata = {stratum for _, stratum in design.values()} - {-1}
+    halved = [cell for cell in design if cell == told]
+    for label in strata:
+        members = [cell for cell, (_, stratum) in design.items() if stratum == label]
+        halved += members[: len(members) // 2]
+    weights = asked.weights(halved)
+    assert set(weights) == set(halved) and weights[told] == 0
+    assert sum(weights.values()) == pytest.approx(6461)
+    for label in strata:
+        own = [cell for cell, (_, stratum) in design.items() if stratum == label]
+        assert sum(weights.get(cell, 0) for cell in own) == pytest.approx(
+            sum(design[cell][0] for cell in own)
+        )
+
+
+def test_a_sample_reads_back_with_its_weights_and_test_images(tmp_path: Path) -> None:
+    """All training images are trained on and the test images tested on, where the recipe says so."""
+    (tmp_path / "r.yaml").write_text(STRATIFIED)
+    asked = tabulate.read_recipe(tmp_path / "r.yaml", [])
+    out = tmp_path / "t.parquet"
+    assert tabulate.tabulate(asked, out, jobs=1)["missing"] == 0
+    truth = Table(path=out, column="cluttered_digits_test_1").load()
+    names = list(truth.reference)
+    assert dict(zip(names, truth.weights(names), strict=True)) == pytest.approx(
+        {cell: weight for cell, (weight, _) in asked.design().items()}
+    )
+    by_hand = sum(truth.weight[n] * truth.accuracy[n][0] for n in names) / 6461
+    assert truth.random == pytest.approx(by_hand)
+    worse = sum(truth.weight[n] for n in names if truth.accuracy[n][0] < 15)
+    assert truth.percentile(15.0) == pytest.approx(100 * worse / 6461)
+    cell = names[0]
+    whole = evaluation.Evaluation(
+        asked.space, asked.space.decode(cell), asked.data, asked.training, 0
+    )
+    assert [len(part) for part in whole.images()] == [60, 20]
+    assert evaluation.evaluate(whole)["accuracy"] == pytest.approx(truth.accuracy[cell][0], abs=5.1)
+
+
+def test_a_first_cell_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(STRATIFIED.replace("none~0|none~1|+", "nune~0|none~1|+"))
+    with pytest.raises(ConfigError, match=r"first.0: "):
+        tabulate.read_recipe(tmp_path / "r.yaml", [])
 
 
 def test_an_interruption_leaves_nothing_running(

@@ -25,7 +25,7 @@ from tests.truth import builders
 RECIPE = """
 space: {name: darts, preset: PRESET, channels: 2, layers: 3}
 data: {name: digits, size: 80}
-training: {epochs: 1, batch: 20, drop_path: 0.2, cutout: 2, auxiliary: 0}
+training: {epochs: 1, batch: 20, drop_path: 0.2, cutout: 2, auxiliary: 0, test: half}
 population: {size: 3}
 """
 MEASURED = {"dataset": "digits", "split": "valid", "budget": 1}
@@ -184,7 +184,7 @@ def test_a_file_that_names_no_space_of_ours_is_refused(
 ) -> None:
     import pyarrow.parquet as pq
 
-    from bench.truth import _long
+    from bench.tables import long as _long
 
     table = pq.read_table(tables["s2"])
     origin = json.loads(table.schema.metadata[_long.METADATA]) | {"space": said}

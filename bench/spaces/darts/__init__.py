@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from bench.contracts.registry import did_you_mean
-from bench.contracts.space import Active, Architecture, Size, Space, Standalone, Supernet
-from bench.spaces.darts import genotypes, tables
+from bench.contracts.space import Active, Architecture, Look, Size, Space, Standalone, Supernet
+from bench.spaces.darts import drawing, genotypes, tables
 from bench.spaces.darts.genotypes import ABSENT, KEPT, NOISE, OPERATIONS, WEIGHT_FREE
 from bench.streams import generator
 
@@ -49,6 +49,12 @@ class Darts(Space):
     enumerable: ClassVar[bool] = False
     evaluated: ClassVar[dict[str, Any]] = {"channels": 36, "layers": 20}
     widens: ClassVar[bool] = False
+    looks: ClassVar[dict[str, Look]] = {
+        "none": Look("none", "#7d8590"), "skip_connect": Look("skip", "#d9630a"),
+        "avg_pool_3x3": Look("pool", "#b8920f"), "max_pool_3x3": Look("max", "#c2426b"),
+        "sep_conv_3x3": Look("sep3", "#45a5dd"), "sep_conv_5x5": Look("sep5", "#2b7fd4"),
+        "dil_conv_3x3": Look("dil3", "#0a9a70"), "dil_conv_5x5": Look("dil5", "#8a7fd6"),
+    }  # fmt: skip
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "s1": {
             "operations": tuple(o for o in OPERATIONS if any(o in own for own in tables.S1)),
@@ -100,6 +106,16 @@ class Darts(Space):
         """(from, to) of every row of alpha; the reduction cell's nodes are counted on."""
         normal, first = genotypes.edges(self.nodes), self.nodes + 2
         return (*normal, *((a + first, b + first) for a, b in normal))
+
+    def short(self, text: str) -> str:
+        """Write a genotype in a third of its length: the inputs of every node, cell by cell."""
+        cells = drawing.parse(text)
+        return text if cells is None else drawing.short(cells, self.look)
+
+    def draw(self, text: str) -> str:
+        """Return the SVG of a genotype, the normal cell above the reduction cell."""
+        cells = drawing.parse(text)
+        return super().draw(text) if cells is None else drawing.draw(text, cells, self.look)
 
     @property
     def edge_names(self) -> list[str]:
@@ -153,7 +169,7 @@ class Darts(Space):
 
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
-        from bench.spaces.darts.supernet import DartsSupernet
+        from bench.spaces.darts.supernet import DartsSupernet  # late: saves start-up time
 
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
@@ -165,7 +181,7 @@ class Darts(Space):
 
     def size(self, resolution: int) -> Size:
         """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         operations, weights, kept, half = 0.0, 0, 0, len(self.edges) // 2
         pixels, joined = resolution**2, self.nodes if self.combine == "concat" else 1
@@ -201,7 +217,7 @@ class Darts(Space):
     def _network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int, **options: bool
     ) -> Standalone:
-        from bench.spaces.darts.network import DartsNetwork
+        from bench.spaces.darts.network import DartsNetwork  # late: saves start-up time
 
         genotypes.check(architecture, self.operations, self.nodes)
         with torch.random.fork_rng(devices=[]):
@@ -266,7 +282,7 @@ class Darts(Space):
 
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of the operations in the whole network, batch norms left out."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         total, half = 0, len(self.edges) // 2
         for layer in skeleton.plan(self.channels, self.layers, self.nodes):

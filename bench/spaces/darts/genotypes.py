@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,8 +128,10 @@ def fields(text: str) -> dict[str, list[Any]]:
     shown = " ".join(text.split())[:60]
     if len(text) > LONGEST:
         raise ValueError(f"not a genotype: {len(text)} characters")
+    # As it is pasted from a log or a file: `DARTS_V3 = Genotype(…)`, or `genotype = Genotype(…)`.
+    own = re.sub(r"^\s*[A-Za-z_]\w*\s*[=:]\s*(?=Genotype\b)", "", text)
     try:
-        call = ast.parse(text.strip(), mode="eval").body
+        call = ast.parse(own.strip().rstrip(",;"), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"not a genotype, nor the name of a published one: {shown!r}") from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:

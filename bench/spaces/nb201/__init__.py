@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from bench.contracts.space import Architecture, Size, Space, Standalone, Supernet
-from bench.spaces.nb201 import cells
+from bench.contracts.space import Architecture, Look, Size, Space, Standalone, Supernet
+from bench.spaces.nb201 import cells, drawing
 from bench.streams import generator
 
 
@@ -36,6 +36,11 @@ class NB201(Space):
         "cifar10_test_200": {"best": 94.37, "mean": 87.06}
     }
     """Dong and Yang 2020: what the official table must show."""
+    looks: ClassVar[dict[str, Look]] = {
+        "none": Look("none", "#7d8590"), "skip_connect": Look("skip", "#d9630a"),
+        "avg_pool_3x3": Look("pool", "#b8920f"), "nor_conv_1x1": Look("1x1", "#45a5dd"),
+        "nor_conv_3x3": Look("3x3", "#2b7fd4"),
+    }  # fmt: skip
 
     channels: int = Field(16, ge=1, description="C, channels of the first stage")
     cells: int = Field(5, ge=1, description="N, cells per stage")
@@ -50,7 +55,7 @@ class NB201(Space):
 
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
-        from bench.spaces.nb201.supernet import NB201Supernet
+        from bench.spaces.nb201.supernet import NB201Supernet  # late: saves start-up time
 
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
@@ -58,6 +63,14 @@ class NB201(Space):
                 in_channels, classes, self.channels, self.cells, self.affine,
                 self.running_statistics, generator("cpu", seed, "weights"), **options,
             )  # fmt: skip
+
+    def short(self, text: str) -> str:
+        """Write a cell's string in a third of its length."""
+        return drawing.short(text, self.look)
+
+    def draw(self, text: str) -> str:
+        """Return the SVG of a cell: nodes on a line, an arc for every edge."""
+        return drawing.draw(text, self.look)
 
     def size(self, resolution: int) -> Size:
         """Count the six edges' convolutions of all cells."""
@@ -69,7 +82,7 @@ class NB201(Space):
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
     ) -> Standalone:
         """Build the network of one cell with this space's sizes and batch norm options."""
-        from bench.spaces.nb201.network import NB201Network
+        from bench.spaces.nb201.network import NB201Network  # late: saves start-up time
 
         with torch.random.fork_rng(devices=[]):
             return NB201Network(

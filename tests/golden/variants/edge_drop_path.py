@@ -23,6 +23,3 @@ def table(make):
     yield "six of ten images lose the edge", round(share, 1), 0.6
     whole = torch.equal(out, out[:, :1, :1, :1].expand_as(out))
     yield "an image keeps all of the edge or nothing", whole, True
-
-
-INERT = {"y[:, :1, :1, :1]": "the shape of one number for every image"}

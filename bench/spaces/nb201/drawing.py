@@ -1,13 +1,11 @@
-"""A derived cell as a small graph: nodes on a line, an arc per edge, coloured by operation."""
+"""A cell as a small graph: nodes on a line, an arc per edge, coloured by operation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from html import escape
 
-from bench.metrics import SHORT
-from bench.report import genotype_svg
-from bench.report.svg import operation_colours
+from bench.contracts.space import Look
 
 WIDTH, HEIGHT, RADIUS = 300, 170, 11
 MIDDLE = 96
@@ -28,28 +26,34 @@ def parse(cell: str) -> list[tuple[int, int, str]] | None:
     return edges
 
 
-def draw(cell: str, operations: Sequence[str]) -> str:
-    """Return the SVG of a cell or genotype; the string itself where it is neither."""
-    if (genotype := genotype_svg.parse(cell)) is not None:
-        return genotype_svg.draw(cell, genotype, operations)
+def short(cell: str, look: Callable[[str], Look]) -> str:
+    """Write a cell's string in a third of its length: the operations into each node."""
+    nodes = [
+        " ".join(look(part.partition("~")[0]).short for part in node.strip("|").split("|"))
+        for node in cell.split("+")
+    ]
+    return "|".join(nodes)
+
+
+def draw(cell: str, look: Callable[[str], Look]) -> str:
+    """Return the SVG of a cell; the string itself where it is none."""
     edges = parse(cell)
     if edges is None:
         return f"<code>{escape(cell)}</code>"
     nodes = max(target for _, target, _ in edges) + 1
     step = (WIDTH - 4 * RADIUS) / (nodes - 1)
     x = [2 * RADIUS + step * i for i in range(nodes)]
-    colours = operation_colours(operations)
     lines, labels = [], []
     for source, target, operation in edges:
         path, at = _arc(x[source], x[target], source, target)
-        colour = colours.get(operation, "currentColor")
+        colour = look(operation).colour
         nothing = operation == "none"
         dash = ' stroke-dasharray="3 4" opacity=".55"' if nothing else ""
         width = 1.3 if nothing else 2.6
         lines.append(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>'
         )
-        name = escape(SHORT.get(operation, operation))
+        name = escape(look(operation).short)
         faint = ' opacity=".75"' if nothing else ""
         labels.append(f'<text x="{at[0]:.0f}" y="{at[1]:.0f}" fill="{colour}"{faint}>{name}</text>')
     circles = [

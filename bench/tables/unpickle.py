@@ -35,7 +35,7 @@ class SafeUnpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes], allowed: Allowed, source: str) -> None:
         super().__init__(file)
-        self._allowed, self._source = allowed, source
+        self._allowed, self.source = allowed, source
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the replacement of an allowed name.
@@ -49,7 +49,7 @@ class SafeUnpickler(pickle.Unpickler):
             return self._allowed[module, name]
         except (KeyError, TypeError):
             raise TruthError(
-                f"{self._source}: refused, the file asks for {module!r:.80}.{name!r:.80}, which "
+                f"{self.source}: refused, the file asks for {module!r:.80}.{name!r:.80}, which "
                 "is not on the allow-list; nothing of it was run"
             ) from None
 
@@ -62,13 +62,28 @@ def safe_load(file: IO[bytes], allowed: Allowed, source: str) -> Any:
     TruthError
         When the pickle is damaged, cut short or asks for anything that is not allowed.
     """
+    return load_safely(SafeUnpickler(file, allowed, source))
+
+
+def load_safely(unpickler: SafeUnpickler) -> Any:
+    """Read one pickle, and turn whatever goes wrong into one line.
+
+    Raises
+    ------
+    TruthError
+        When the pickle is damaged, cut short or asks for anything that is not allowed.
+    """
     try:
         with _without_collector():
-            return SafeUnpickler(file, allowed, source).load()
+            return unpickler.load()
     except TruthError:
         raise
+    except MemoryError:  # what does not fit need not be damaged
+        raise TruthError(
+            f"{unpickler.source}: not enough memory to read it, or it asks for more than it needs"
+        ) from None
     except Exception as error:  # a damaged pickle may raise nearly anything, OSError from bz2 too
-        raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
+        raise TruthError(f"{unpickler.source}: damaged or cut short: {one_line(error)}") from None
 
 
 @contextlib.contextmanager

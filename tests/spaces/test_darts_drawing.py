@@ -1,19 +1,17 @@
-"""Genotypes on the page: read, drawn, shortened."""
+"""Genotypes as pages show them: read, drawn, shortened."""
 
 import re
 import xml.etree.ElementTree as ET
 
-from bench.report import genotype_svg
-from bench.report.cell_svg import draw
-from bench.report.table import short_cell
-from bench.spaces.darts.genotypes import OPERATIONS
+from bench.spaces.darts import Darts, drawing
 from bench.spaces.darts.tables import PUBLISHED
 
+SPACE = Darts()
 V2 = PUBLISHED["DARTS_V2"]
 
 
 def test_both_cells_are_drawn_edge_by_edge():
-    svg = draw(V2, OPERATIONS)
+    svg = SPACE.draw(V2)
     root = ET.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
     normal, reduce = root.findall(f"{space}g")
@@ -32,12 +30,12 @@ def test_both_cells_are_drawn_edge_by_edge():
 
 def test_nothing_leaves_the_drawing():
     far = V2.replace("('dil_conv_3x3', 2)", "('dil_conv_3x3', 1)")
-    numbers = [float(y) for y in re.findall(r'y="(-?[\d.]+)"', draw(far, OPERATIONS))]
-    assert min(numbers) >= 8 and max(numbers) <= genotype_svg.HEIGHT - 3
+    numbers = [float(y) for y in re.findall(r'y="(-?[\d.]+)"', SPACE.draw(far))]
+    assert min(numbers) >= 8 and max(numbers) <= drawing.HEIGHT - 3
 
 
 def test_short_form():
-    short = short_cell(V2)
+    short = SPACE.short(V2)
     assert short.startswith(
         "normal sep3~0 sep3~1|sep3~0 sep3~1|sep3~1 skip~0|skip~0 dil3~2; reduce "
     )
@@ -45,6 +43,6 @@ def test_short_form():
 
 def test_what_is_no_genotype_is_shown_as_it_is():
     for text in ("Genotype(normal=[])", "Genotype(", "x"):
-        assert draw(text, OPERATIONS) == f"<code>{text}</code>"
+        assert SPACE.draw(text) == f"<code>{text}</code>"
     wrong = V2.replace("('sep_conv_3x3', 0)", "('sep_conv_3x3', 9)", 1)
-    assert draw(wrong, OPERATIONS).startswith("<code>")
+    assert SPACE.draw(wrong).startswith("<code>")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from html import escape
 
-from bench.metrics import SHORT
-from bench.report.svg import operation_colours
+from bench.contracts.space import Look
+from bench.spaces.darts.genotypes import fields
 
 WIDTH, HEIGHT, RADIUS = 300, 215, 11
 MIDDLE = 120
@@ -20,8 +20,6 @@ def parse(cell: str) -> dict[str, Genes] | None:
     """Read ``Genotype(normal=[...], ...)`` as (operation, input) by cell; None where it is not."""
     if not cell.startswith("Genotype("):
         return None
-    from bench.spaces.darts.genotypes import fields
-
     try:
         found = fields(cell)
     except ValueError:
@@ -34,22 +32,20 @@ def parse(cell: str) -> dict[str, Genes] | None:
     return cells if sound else None
 
 
-def short(cells: dict[str, Genes]) -> str:
+def short(cells: dict[str, Genes], look: Callable[[str], Look]) -> str:
     """Write a genotype in a third of its length: the inputs of every node, cell by cell."""
     parts = []
     for name, genes in cells.items():
-        texts = [f"{SHORT.get(operation, operation)}~{source}" for operation, source in genes]
+        texts = [f"{look(operation).short}~{source}" for operation, source in genes]
         nodes = (" ".join(texts[i : i + 2]) for i in range(0, len(texts), 2))
         parts.append(f"{name} {'|'.join(nodes)}")
     return "; ".join(parts)
 
 
-def draw(cell: str, cells: dict[str, Genes], operations: Sequence[str]) -> str:
+def draw(cell: str, cells: dict[str, Genes], look: Callable[[str], Look]) -> str:
     """Return the SVG of a genotype; the output of a cell joins its numbered nodes."""
-    used = [operation for genes in cells.values() for operation, _ in genes]
-    colours = operation_colours([*operations, *(o for o in used if o not in operations)])
     body = "".join(
-        f'<g transform="translate(0 {i * HEIGHT})">{_cell(name, genes, colours)}</g>'
+        f'<g transform="translate(0 {i * HEIGHT})">{_cell(name, genes, look)}</g>'
         for i, (name, genes) in enumerate(cells.items())
     )
     title = escape(cell)
@@ -60,7 +56,7 @@ def draw(cell: str, cells: dict[str, Genes], operations: Sequence[str]) -> str:
     )
 
 
-def _cell(name: str, genes: Genes, colours: dict[str, str]) -> str:
+def _cell(name: str, genes: Genes, look: Callable[[str], Look]) -> str:
     """Draw one cell: nodes on a line, a node's first input from above, its second from below."""
     nodes = 2 + len(genes) // 2
     step = (WIDTH - 4 * RADIUS) / (nodes - 1)
@@ -74,12 +70,12 @@ def _cell(name: str, genes: Genes, colours: dict[str, str]) -> str:
         lines.append(
             f'<path d="M{x[source]:.0f} {MIDDLE}C{x[source] + shift:.0f} {bend:.0f} '
             f'{x[target] - shift:.0f} {bend:.0f} {x[target]:.0f} {MIDDLE}" fill="none" '
-            f'stroke="{colours[operation]}" stroke-width="2.4"/>'
+            f'stroke="{look(operation).colour}" stroke-width="2.4"/>'
         )
         at = (x[source] + x[target]) / 2, MIDDLE + height + (-3 if up else 11)
         labels.append(
-            f'<text x="{at[0]:.0f}" y="{at[1]:.0f}" fill="{colours[operation]}">'
-            f"{escape(SHORT.get(operation, operation))}</text>"
+            f'<text x="{at[0]:.0f}" y="{at[1]:.0f}" fill="{look(operation).colour}">'
+            f"{escape(look(operation).short)}</text>"
         )
     names = [*INPUTS, *map(str, range(1, nodes - 1))]
     circles = [

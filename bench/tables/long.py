@@ -14,7 +14,7 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import TruthError
-from bench.truth._columns import (
+from bench.tables.columns import (
     SPLITS,
     Measurement,
     check_percent,
@@ -23,8 +23,8 @@ from bench.truth._columns import (
     recognise,
     spelled,
 )
-from bench.truth._unpickle import one_line
-from bench.truth._wide import Accuracy
+from bench.tables.unpickle import one_line
+from bench.tables.wide import Accuracy, read_columns
 
 KEY = ("arch", "dataset", "budget", "seed")
 """What names a trial."""
@@ -33,8 +33,10 @@ NUMBERS = (
     "parameters",
     "flops",
     "train_seconds",
+    "weight",
 )
-"""What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing."""
+"""What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing.
+``weight``: how many cells of the space the cell stands for, where the table is a sample of them."""
 METADATA = b"bench.truth"
 """Key of the schema's metadata: JSON with source, sha256, api, provenance, format, and space
 (as `bench.contracts.registry.dump` writes it) where the cells are not told by their strings alone."""
@@ -133,7 +135,7 @@ def read(file: Any, source: str) -> tuple[Any, Space]:
     import pyarrow as pa
 
     try:
-        table = file.read(use_threads=False)
+        table = read_columns(file, [*KEY, *NUMBERS], source)
         for name, kind in zip(KEY, (pa.string(), pa.string(), pa.int64(), pa.int64()), strict=True):
             table = table.set_column(
                 table.schema.get_field_index(name), name, table[name].cast(kind)
@@ -174,15 +176,23 @@ def check(table: Any, space: Space, source: str) -> list[str]:
             raise TruthError(f"{source}: column {name} has empty rows")
     if not len(table):
         raise TruthError(f"{source}: no rows")
+    rows = range(1, len(table) + 1)
     keys = [table[name].to_pylist() for name in KEY]
-    keys[0] = spelled(keys[0], space, source, first=1)
-    check_unique(list(zip(*keys, strict=True)), source, first=1)
+    keys[0] = spelled(keys[0], space, source, rows=rows)
+    check_unique(list(zip(*keys, strict=True)), source, rows=rows)
     for name in (f"{split}_accuracy" for split in SPLITS):
         if name in table.column_names:
             values = np.asarray(table[name].to_numpy(), np.float64)
             if not np.isnan(values).all():
-                check_percent(values, source, name, first=1)
+                check_percent(values, source, name, rows=rows)
     return list(keys[0])
+
+
+def weights(table: Any) -> dict[str, float]:
+    """Return cell → how many cells it stands for, of a table from `read`; empty where it is whole."""
+    if "weight" not in table.column_names:
+        return {}
+    return dict(zip(table["arch"].to_pylist(), table["weight"].to_pylist(), strict=True))
 
 
 def resolve(measured: Measurement, known: Collection[str]) -> Measurement:

@@ -68,8 +68,10 @@ def recognise(cells: Sequence[str | None]) -> Space:
     return found
 
 
-def spelled(cells: Sequence[str | None], space: Space, source: str, *, first: int) -> list[str]:
-    """Return every cell as the space writes it; ``first`` is the row number of the first.
+def spelled(
+    cells: Sequence[str | None], space: Space, source: str, *, rows: Sequence[int]
+) -> list[str]:
+    """Return every cell as the space writes it; ``rows`` are what errors call them.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def spelled(cells: Sequence[str | None], space: Space, source: str, *, first: in
         With the row of what is no cell, and what is wrong there.
     """
     known: dict[str | None, str] = {}
-    for row, cell in enumerate(cells, start=first):
+    for row, cell in zip(rows, cells, strict=True):
         if cell in known:
             continue
         if not cell:
@@ -91,7 +93,7 @@ def spelled(cells: Sequence[str | None], space: Space, source: str, *, first: in
     return [known[cell] for cell in cells]
 
 
-def check_unique(keys: Sequence[object], source: str, *, first: int) -> None:
+def check_unique(keys: Sequence[object], source: str, *, rows: Sequence[int]) -> None:
     """Refuse a key (a cell, or a cell with its seed) that occurs twice.
 
     Raises
@@ -102,14 +104,16 @@ def check_unique(keys: Sequence[object], source: str, *, first: int) -> None:
     if len(set(keys)) == len(keys):
         return
     seen: dict[object, int] = {}
-    for row, key in enumerate(keys, start=first):
+    for row, key in zip(rows, keys, strict=True):
         if key in seen:
             shown = key if isinstance(key, str) else " seed ".join(map(str, key))  # type: ignore[call-overload]
             raise TruthError(f"{source}: row {row} repeats {shown} of row {seen[key]}")
         seen[key] = row
 
 
-def check_percent(values: NDArray[np.float64], source: str, column: str, *, first: int) -> None:
+def check_percent(
+    values: NDArray[np.float64], source: str, column: str, *, rows: Sequence[int]
+) -> None:
     """Refuse accuracies outside 0..100; NaN means missing and passes.
 
     Raises
@@ -120,7 +124,7 @@ def check_percent(values: NDArray[np.float64], source: str, column: str, *, firs
     outside = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 100))))
     if outside.size:
         raise TruthError(
-            f"{source}: row {outside[0] + first}: {column} is {values[outside[0]]:g}, "
+            f"{source}: row {rows[outside[0]]}: {column} is {values[outside[0]]:g}, "
             "not a percentage in 0..100"
         )
     if np.isnan(values).all():

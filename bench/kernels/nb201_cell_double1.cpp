@@ -1,0 +1,3 @@
+#define REAL double
+#define WIDTH 1
+#include "nb201_cell.h"

@@ -1,0 +1,3 @@
+#define REAL double
+#define WIDTH 4
+#include "nb201_cell.h"

@@ -1,0 +1,3 @@
+#define REAL float
+#define WIDTH 2
+#include "nb201_cell.h"

@@ -1,0 +1,100 @@
+"""What is printed can be read: in any encoding, in a pipe, and by a shell that it is copied into."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import terminal
+from bench.commands.new import variant
+from bench.spaces.darts import Darts
+from bench.spaces.darts.tables import PUBLISHED
+
+ROOT = Path(__file__).parents[2]
+
+
+def bench(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    path = os.environ.get("PYTHONPATH", "")
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{path}", **environment},
+        capture_output=True,
+        timeout=300,
+    )
+
+
+def test_a_terminal_that_lacks_a_letter_gets_a_question_mark():
+    done = bench("show", "skip_dropout", PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    done = bench("list", "hypergradients", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and b"first_order" in done.stdout
+
+
+def test_commands_to_copy_are_quoted():
+    assert terminal.command("retry", "my out") == "python -m bench retry 'my out'"
+
+
+def test_a_pipe_is_wide_and_columns_are_honoured(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal.console().width == terminal.PIPED_WIDTH
+    monkeypatch.setenv("COLUMNS", "60")
+    assert terminal.console().width == 60
+
+
+@pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
+def test_a_variant_needs_a_name_of_its_own(name):
+    with pytest.raises(ValueError, match="needs a name of its own"):
+        variant(name)
+
+
+def test_a_setting_stays_a_setting_beside_a_variant_of_its_name(tmp_path, monkeypatch):
+    from bench.ablation.file import read_ablation
+    from bench.contracts import registry
+
+    own = registry.names
+    monkeypatch.setattr(
+        registry, "names", lambda seam: [*own(seam), *(["search"] if seam == "variants" else [])]
+    )
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "question: q?\ncontrast: {metric: skip_count, of: b, against: a}\n"
+        "variants: {a: {}, b: {search: {epochs: 3}}}\n"
+    )
+    ablation = read_ablation(path, str(ROOT / "ablations/profiles/smoke.yaml"))
+    assert ablation.arms[1].settings.search.epochs == 3
+
+
+@pytest.mark.parametrize("before", ["genotype = ", "DARTS_V9=", "  genotype: ", ""])
+def test_a_genotype_is_read_as_it_is_pasted(before):
+    space, text = Darts(), PUBLISHED["DARTS_V2"]
+    assert space.decode(before + text) == space.decode(text)
+
+
+def test_the_trials_of_two_tables_are_kept_apart():
+    from bench.training.tabulate import journal_folder
+
+    names = [journal_folder(Path(f"{name}.parquet")) for name in ("lr0.025", "lr0.05", "lr0")]
+    assert len(set(names)) == 3
+
+
+def test_a_table_is_parquet(tmp_path):
+    done = bench("truth", "tabulate", "ablations/truth/digits.yaml", "-o", str(tmp_path / "b.csv"))
+    assert done.returncode == 2 and b"a table is parquet; name it" in done.stderr
+
+
+def test_timings_that_are_no_numbers_are_refused_before_anything_is_written(tmp_path):
+    from bench.gate import speed
+
+    path = tmp_path / "speed.json"
+    path.write_text('{"benchmarks": [{"name": "a", "stats": {"median": NaN}}]}')
+    with pytest.raises(ValueError, match="the median of 'a' is nan"):
+        speed.read(path)
+
+
+def test_what_pydantic_says_itself_reaches_nobody():
+    done = bench("data", "info", "digits", "--root", "/nowhere")
+    assert done.returncode == 2
+    assert b"http" not in done.stderr and b"root" in done.stderr and done.stderr.count(b"\n") == 1

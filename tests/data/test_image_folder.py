@@ -1,0 +1,421 @@
+"""Folders of images: which classes there are, what pixels mean, and what is refused by name."""
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.contracts import registry
+from bench.data import DataError, NoTestImagesError, _cache, _decode
+from tests.conftest import SHARED
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Give every test a cache of its own and files that count as untouched at once."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_cache, "SETTLED", -60.0)
+    _cache._say_once.cache_clear()
+    return tmp_path / "cache"
+
+
+def source(root, **fields):
+    return registry.parse("data", {"name": "image_folder", "root": str(root), **fields})
+
+
+def paint(path, value=0, size=(6, 6), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode in ("L", "I;16") else (value,) * len(mode)).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a folder with the classes a and b, four images of each in train and in test."""
+    for split in ("train", "test"):
+        for value, label in ((10, "a"), (200, "b")):
+            for i in range(4):
+                paint(tmp_path / "x" / split / label / f"{i}.png", value + i)
+    return tmp_path / "x"
+
+
+def one(root, **fields):
+    """Return the single image of a folder that holds no other."""
+    return source(root, **fields).load().pixels[0]
+
+
+# Classes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda test: shutil.rmtree(test / "a"),
+        lambda test: [f.unlink() for f in (test / "a").iterdir()],
+        lambda test: paint(test / ".ipynb_checkpoints" / "0.png"),
+        lambda test: paint(test / "a" / "._0.png"),
+        lambda test: (test / "0empty").mkdir(),
+        lambda test: paint(test.parent / "train" / ".ipynb_checkpoints" / "0.png"),
+        lambda test: (test.parent / "train" / "0empty").mkdir(),
+        lambda test: (test / "a" / ".DS_Store").write_bytes(b"x"),
+    ],
+    ids=[
+        "missing", "emptied", "hidden", "hidden file", "empty", "hidden in train", "empty in train",
+        "hidden other file",
+    ],
+)  # fmt: skip
+def test_labels_are_those_of_the_training_images(root, change):
+    change(root / "test")
+    train, test = source(root).load(), source(root).load(train=False)
+    assert train.classes == test.classes == 2
+    assert set(train.labels.tolist()) == {0, 1}
+    # What is bright is b, in both.
+    for images in (train, test):
+        bright = images.pixels.flatten(1).float().mean(1) > 100
+        assert torch.equal(images.labels, bright.long())
+
+
+def test_a_class_that_training_lacks_is_refused(root):
+    paint(root / "test" / "c" / "0.png")
+    with pytest.raises(DataError, match=r"test/c': no training images are of this class.*a, b"):
+        source(root).load(train=False)
+
+
+def test_a_class_called_like_a_split_is_a_class(tmp_path):
+    for label in ("bus", "test", "train"):
+        paint(tmp_path / "x" / label / "0.png")
+    found = source(tmp_path / "x")
+    assert found.load().classes == 3
+    with pytest.raises(NoTestImagesError):
+        found.load(train=False)
+
+
+def test_test_images_beside_the_classes_are_no_class(root):
+    for label in ("a", "b"):
+        shutil.move(root / "train" / label, root / label)
+    (root / "train").rmdir()
+    assert source(root).load().labels.tolist() == [0] * 4 + [1] * 4
+    assert source(root).load(train=False).labels.tolist() == [0] * 4 + [1] * 4
+
+
+def test_a_class_with_other_files_only_is_refused_by_name(root):
+    shutil.rmtree(root / "train" / "a")
+    (root / "train" / "a" / "deeper").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"train/a' holds no image, but '.*deeper'"):
+        source(root).load()
+
+
+def test_home_is_written_out(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert len(source("~/x").load()) == 8
+    with pytest.raises(ValueError, match=r"nobody-of-this-name"):
+        source("~nobody-of-this-name/x")
+
+
+# Pixels
+
+
+def test_sixteen_bits_are_scaled(tmp_path):
+    values = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    for name, make in {
+        "x.png": Image.fromarray(values), "x.tif": Image.fromarray(values),
+        "x.pgm": Image.fromarray(values.astype(np.int32)),
+    }.items():  # fmt: skip
+        (tmp_path / name / "a").mkdir(parents=True)
+        make.save(tmp_path / name / "a" / name, "PPM" if name == "x.pgm" else None)
+        found = one(tmp_path / name, grey=True)[0].numpy()
+        assert np.array_equal(found, np.round(values / 257).astype(np.uint8)), name
+
+
+def test_opaque_palettes_and_alpha_are_exact_and_transparency_is_refused(tmp_path):
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    few = Image.fromarray(pixels).quantize(16)
+    folder = tmp_path / "x" / "a"
+    folder.mkdir(parents=True)
+    for image, wanted in (
+        (few, np.asarray(few.convert("RGB"))),
+        (Image.fromarray(np.dstack([pixels, np.full((6, 6), 255, np.uint8)])), pixels),
+    ):
+        image.save(folder / "0.png")
+        assert np.array_equal(one(tmp_path / "x").permute(1, 2, 0).numpy(), wanted)
+    see_through = Image.fromarray(np.dstack([pixels, np.full((6, 6), 254, np.uint8)]))
+    few.info["transparency"] = int(np.asarray(few)[0, 0])
+    for image in (see_through, few):
+        image.save(folder / "0.png", transparency=image.info.get("transparency"))
+        with pytest.raises(DataError, match=r"a/0.png': has transparent pixels"):
+            one(tmp_path / "x")
+
+
+def test_images_lie_as_their_orientation_says(tmp_path):
+    pixels = np.arange(36, dtype=np.uint8).reshape(6, 6) * 7
+    image = Image.fromarray(pixels)
+    (tmp_path / "x" / "a").mkdir(parents=True)
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned right by a quarter
+    image.save(tmp_path / "x" / "a" / "0.png", exif=exif)
+    assert np.array_equal(one(tmp_path / "x", grey=True)[0].numpy(), np.rot90(pixels, -1))
+
+
+def test_sizes_are_one_or_resized(root):
+    paint(root / "train" / "a" / "9.png", 10, (12, 9))
+    with pytest.raises(DataError, match=r"a/9.png' is 12x9, the first image 6x6 .*data.resize"):
+        source(root).load()
+    found = source(root, resize=5).load()
+    assert found.pixels.shape == (9, 3, 5, 5) and found.pixels[4].unique().tolist() == [10]
+
+
+# Files that are none
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    """Damage the pixels of a PNG, whose checksum tells."""
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 8] ^= 0xFF
+    path.write_bytes(data)
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to(path.parent / "gone")
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def endless(path):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def bomb(path):
+    Image.new("1", (20_000, 20_000)).save(path)
+
+
+def floats(path):
+    Image.fromarray(np.zeros((6, 6), np.float32)).save(path, "TIFF")
+
+
+def frames(path):
+    first = Image.new("RGB", (6, 6))
+    first.save(path, "TIFF", save_all=True, append_images=[first])
+
+
+DAMAGES = [
+    cut, flip, dangling, pipe, endless, bomb, floats, frames,
+    lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"no image"),
+    lambda path: (path.unlink(), path.mkdir()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_no_sound_image_is_named_in_one_line(root, damage, split):
+    damage(root / split / "b" / "2.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=r"b/2\.png") as caught:
+            source(root).load(train=split == "train")
+    assert "\n" not in str(caught.value)
+
+
+def test_whatever_a_decoder_raises_names_the_file(root, monkeypatch):
+    for error in (SyntaxError("broken"), MemoryError(), IndexError(), RuntimeError("a\nb")):
+
+        def fail(*arguments, error=error):
+            raise error
+
+        monkeypatch.setattr(_decode, "_pixels", fail)
+        with pytest.raises(DataError, match=r"a/0\.png'") as caught:
+            source(root).load()
+        assert "\n" not in str(caught.value)
+
+
+# The cache
+
+
+def decoded(monkeypatch):
+    """Count how often files are decoded."""
+    counted = []
+    own = _decode._pixels
+    monkeypatch.setattr(_decode, "_pixels", lambda *a: counted.append(1) or own(*a))
+    return counted
+
+
+def test_images_are_decoded_once_wherever_they_lie(root, tmp_path, monkeypatch):
+    counted = decoded(monkeypatch)
+    first = source(root).load()
+    assert len(counted) == 8
+    shutil.copytree(root, tmp_path / "y")
+    for again in (root, tmp_path / "y"):
+        assert torch.equal(source(again).load().pixels, first.pixels)
+    assert len(counted) == 8
+
+
+def test_a_folder_that_looks_the_same_is_not_taken_for_the_other(root, tmp_path):
+    """Same names, sizes and times, as reproducible archives have them."""
+    shutil.copytree(root, tmp_path / "y")
+    for folder, value in ((root, 50), (tmp_path / "y", 60)):
+        paint(folder / "train" / "a" / "0.png", value)
+        for file in folder.rglob("*.png"):
+            os.utime(file, ns=(10**18, 10**18))
+    assert (root / "train/a/0.png").stat().st_size == (tmp_path / "y/train/a/0.png").stat().st_size
+    found = [int(source(folder).load().pixels[0].max()) for folder in (root, tmp_path / "y")]
+    assert found == [50, 60]
+
+
+def test_a_file_changed_under_the_same_looks_is_seen(root):
+    path = root / "train" / "a" / "0.png"
+    paint(path, 50)
+    before = path.stat()
+    content = source(root).content()
+    handle = os.open(path, os.O_WRONLY)  # the same inode
+    paint(root / "new.png", 60)
+    os.write(handle, (root / "new.png").read_bytes())
+    os.close(handle)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    looks = ("st_ino", "st_size", "st_mtime_ns")
+    assert [getattr(before, x) for x in looks] == [getattr(after, x) for x in looks]
+    assert source(root).content() != content
+    assert int(source(root).load().pixels[0].max()) == 60
+
+
+def test_files_that_were_touched_just_now_are_not_remembered(root, cache, monkeypatch):
+    monkeypatch.setattr(_cache, "SETTLED", 3600.0)
+    source(root).content()
+    assert not cache.exists()
+    monkeypatch.setattr(_cache, "SETTLED", -60.0)
+    source(root).content()
+    assert len(list(cache.glob("files-*"))) == 1
+
+
+def test_what_changes_while_it_is_read_is_refused(root, monkeypatch):
+    kind = registry.load("data", "image_folder")
+    monkeypatch.setattr(kind, "content", lambda self, train=True: "0" * 64)
+    with pytest.raises(DataError, match="changed while it was read"):
+        source(root).load()
+
+
+def spoil(file):
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+
+
+def swap(file):
+    """Put the sound cache of other images in its place."""
+    other = next(f for f in file.parent.iterdir() if f.name.startswith("images-") and f != file)
+    file.write_bytes(other.read_bytes())
+
+
+UNSOUND = {
+    "a bit": spoil,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-50]),
+    "empty": lambda file: file.write_bytes(b""),
+    "another's": swap,
+    "others may write": lambda file: (spoil(file), file.chmod(0o666)),
+    "a link": lambda file: (file.rename(file.with_suffix(".x")), file.symlink_to(file.with_suffix(".x"))),
+    "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNSOUND)
+def test_a_cache_that_is_not_sound_is_not_believed(root, cache, monkeypatch, kind):
+    first, other = source(root).load().pixels, source(root).load(train=False).pixels
+    paint(root / "test" / "a" / "0.png", 77)
+    source(root).load(train=False)
+    for file in list(cache.glob("images-*")):
+        UNSOUND[kind](file)
+    counted = decoded(monkeypatch)
+    assert torch.equal(source(root).load().pixels, first) and len(counted) == 8
+    assert not torch.equal(source(root).load(train=False).pixels, other)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can give away")
+def test_another_users_cache_is_not_believed(root, cache, monkeypatch, capsys):
+    source(root).load()
+    for file in cache.iterdir():
+        os.chown(file, 12345, -1)
+    counted = decoded(monkeypatch)
+    source(root).load()
+    assert len(counted) == 8 and "belongs to another user" in capsys.readouterr().err
+
+
+def test_a_hash_that_others_may_write_is_not_believed(root, cache):
+    content = source(root).content()
+    (file,) = cache.glob("files-*")
+    paint(root / "train" / "a" / "0.png", 99)
+    file.chmod(0o666)
+    assert source(root).content() != content
+
+
+@pytest.mark.parametrize("kind", ["a file", "full", "no folder can be made"])
+def test_a_cache_is_not_needed(root, tmp_path, monkeypatch, capsys, kind):
+    def refuse(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    if kind == "a file":
+        monkeypatch.setenv("BENCH_CACHE", str(root / "train" / "a" / "0.png"))
+    elif kind == "full":
+        monkeypatch.setattr(_cache.np, "save", refuse)
+    else:
+        monkeypatch.setattr(Path, "mkdir", refuse)
+    for _ in range(3):
+        assert len(source(root).load()) == 8
+    said = capsys.readouterr().err
+    assert said.count("warning: nothing can be kept in the cache") == 1
+    assert not list((tmp_path / "cache").glob("*")) and not list((tmp_path / "cache").glob(".*"))
+
+
+PROGRAM = """
+import os, sys
+from bench.contracts import registry
+found = registry.parse("data", {"name": "image_folder", "root": sys.argv[1]})
+print(len(found.load()))
+"""
+
+
+def test_no_home_is_no_fault(root, tmp_path):
+    """A user whom the system does not know, without a home: `~` is no place."""
+    (tmp_path / "cwd").mkdir()
+    program = "import pwd; pwd.getpwuid = pwd.getpwnam = lambda who: {}[who]\n" + PROGRAM
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "BENCH_CACHE")}
+    environment["PYTHONPATH"] = str(Path(_cache.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(root)], cwd=tmp_path / "cwd", env=environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "8", done.stderr
+    assert "BENCH_CACHE" in done.stderr and not list((tmp_path / "cwd").iterdir())
+
+
+def test_real_images_have_the_same_pixels_as_ever(tmp_path):
+    archive = SHARED / "cifar10" / "cifar10-jpeg.tar.gz"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    import tarfile
+
+    with tarfile.open(archive) as opened:
+        chosen = [m for m in opened if m.isfile() and m.name.endswith(("7.jpg", "7.jpeg"))][:200]
+        opened.extractall(tmp_path / "x", chosen, filter="data")
+    top = next(p for p in (tmp_path / "x").rglob("*") if any(p.glob("*/*.jp*g")))
+    found = source(top).load()
+    files = sorted((p.parent.name, p.name) for p in top.glob("*/*.jp*g"))
+    assert len(found) == len(files)
+    for i in (0, len(files) // 2, -1):
+        wanted = np.asarray(Image.open(top.joinpath(*files[i])).convert("RGB"))
+        assert np.array_equal(found.pixels[i].permute(1, 2, 0).numpy(), wanted)
