@@ -66,6 +66,22 @@ def status(
             table.add_row(Text(state.label), f"seed {state.seed}", state.kind, Text(note[:120]))
         if table.rows:
             console.print(table)
+        for text in made(root):
+            print(text)
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
             print(f"next    {terminal.command('retry', root)}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)
+
+
+def made(root: Path) -> list[str]:
+    """Say how the results were computed, and what of that differs or has changed since."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import alike, computed
+    from bench.runs.sources import outdated
+
+    found = rows(root)
+    lines = [f"computed by {text}"] if (text := computed(found)) else []
+    lines += alike(found)
+    for name, folders in outdated(root).items():
+        lines.append(f"{name} changed since {len(folders)} of the runs; --force runs them again")
+    return lines

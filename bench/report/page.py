@@ -18,6 +18,7 @@ from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plur
 from bench.report import svg
 from bench.report.arms import describe
 from bench.report.figures import figures
+from bench.report.notes import arithmetic, notes, stale
 from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.checkpoint import write_atomically
@@ -113,7 +114,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    found += [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
+    found += notes(summary)
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found
@@ -179,6 +180,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
                 "short": summary.short(label, row.get("cell")),
                 "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
                 "collapsed": row.get("collapsed") == 1,
+                "changed": ", ".join(stale(summary.results.get(str(row["folder"]), {}))),
             })  # fmt: skip
     return rows
 
@@ -272,6 +274,8 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         ("system", distinct("provenance", "system")),
         ("machine", distinct("provenance", "machine")),
         ("device", distinct("provenance", "device")),
+        ("arithmetic", arithmetic(summary)),
+        ("source of the package", distinct("provenance", "source")),
         ("threads per run", distinct("provenance", "threads")),
         ("truth", distinct("truth", "provenance")),
         ("truth sha256", distinct("truth", "sha256")),
