@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +14,12 @@ import pandas as pd
 
 from bench.contracts.registry import did_you_mean
 from bench.contracts.space import Space
-from bench.metrics import COLLAPSE, METRICS, metric, plural
+from bench.metrics import COLLAPSE, METRICS, metric
 from bench.ranking.correlation import tau_interval
 from bench.report import arms
 from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
+from bench.report.missing import as_numbers, reasons
 from bench.runs import store
 from bench.runs.manifest import FOLDER, MANIFEST, read_manifest, statement
 from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
@@ -75,7 +75,7 @@ class Summary:
                 named = _name(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
             rows.append(_row(folder, result, problem))
-        runs = _numbers(pd.DataFrame(rows, columns=_columns(rows)))
+        runs = as_numbers(pd.DataFrame(rows, columns=_columns(rows)))
         runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
         name = manifest["contrast"]["metric"]
@@ -135,35 +135,7 @@ class Summary:
     @property
     def unknown(self) -> str:
         """Say which cells the truth does not know and why a τ is undefined; empty where all is there."""
-        ok = self.runs[self.runs["status"] == "ok"]
-        judged = [
-            row
-            for _, row in ok.iterrows()
-            if isinstance(self.results.get(str(row["folder"]), {}).get("truth"), dict)
-        ]
-        lost = sum(not math.isfinite(row.get("true_accuracy", math.nan)) for row in judged)
-        found = []
-        if lost:
-            found = [
-                f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
-                "runs: their true accuracy, regret and percentile are missing, and what is said of "
-                "these holds for the other runs only."
-            ]
-        return " ".join([*found, *self._undefined(ok)])
-
-    def _undefined(self, ok: pd.DataFrame) -> Iterator[str]:
-        """Say why a τ of finished runs is undefined: what they stored as their reasons."""
-        counts: dict[tuple[str, str], int] = {}
-        for folder in ok["folder"]:
-            reasons = self.results.get(str(folder), {}).get("reasons")
-            for name, why in reasons.items() if isinstance(reasons, dict) else ():
-                if name in METRICS:
-                    counts[name, str(why)] = counts.get((name, str(why)), 0) + 1
-        for (name, why), count in counts.items():
-            yield (
-                f"{metric(name).title} is undefined in {count} of {plural(len(ok), 'finished run')}: "
-                f"{why}."
-            )
+        return " ".join(reasons(self.runs, self.results))
 
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
         """Return the stored scores of a variant's finished runs, by seed."""
@@ -389,22 +361,6 @@ def _why_missing(path: Path) -> str:
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     first = ["label", "seed", "status", "error", "folder"]
     return list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
-
-
-TEXTS = ("label", "status", "error", "folder", "cell", "stopped_epoch", "stopped_reason")
-"""Columns that are not numbers, even where they are empty in all runs."""
-
-
-def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Make every column of numbers one, NaN where a run has none: null, absent or no number."""
-    for name in METRICS:
-        if name in runs:
-            runs[name] = pd.to_numeric(runs[name], errors="coerce").astype(float)
-    for name in runs.columns.difference([*METRICS, *TEXTS], sort=False):
-        known = runs[name].dropna()
-        if runs[name].dtype == object and all(type(value) in (int, float) for value in known):
-            runs[name] = pd.to_numeric(runs[name]).astype(float)
-    return runs
 
 
 def numeric(runs: pd.DataFrame) -> list[str]:
