@@ -22,7 +22,15 @@ from bench.report.contrast import Verdict, compare, decide, values
 from bench.report.missing import as_numbers, reasons
 from bench.runs import store
 from bench.runs.manifest import FOLDER, MANIFEST, read_manifest, statement
-from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
+from bench.statistics import (
+    UNDEFINED,
+    Interval,
+    holm,
+    iqm,
+    seeds_needed,
+    stratified_bootstrap,
+    wilson,
+)
 
 MISSING_RUN = "missing"
 """Status of a run that was planned and has no sound result: never started, killed or damaged."""
@@ -197,6 +205,9 @@ class Summary:
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
+        if len(sample) < seeds_needed():  # as for the contrast: the values are what there is
+            mean = name in ("tau", "tau_loss")
+            return Interval(float(sample.mean()) if mean else iqm(sample), math.nan, math.nan)
         if name in ("tau", "tau_loss") and len(rankings) == len(sample):
             column, sign = ("accuracy", 1) if name == "tau" else ("loss", -1)
             first = next(iter(rankings.values()))
@@ -207,9 +218,6 @@ class Summary:
                     weights=first.get("weight"), strata=first.get("stratum"),
                 )  # fmt: skip
                 return Interval(float(sample.mean()), nested.low, nested.high)
-        estimate = iqm(sample)
-        if len(sample) == 1:  # resampling one run would give an interval without width
-            return Interval(estimate, math.nan, math.nan)
         return stratified_bootstrap([sample], seed=0, resamples=1000)
 
     def _against(self, label: str) -> dict[str, Any]:
