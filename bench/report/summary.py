@@ -137,9 +137,15 @@ class Summary:
         """Say which cells the truth does not know and why a τ is undefined; empty where all is there."""
         return " ".join(reasons(self.runs, self.results))
 
+    @cached_property
+    def _scores(self) -> dict[str, dict[int, pd.DataFrame]]:
+        return {}
+
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
-        """Return the stored scores of a variant's finished runs, by seed."""
-        found = {}
+        """Return the stored scores of a variant's finished runs, by seed; read once."""
+        if label in self._scores:
+            return self._scores[label]
+        found = self._scores[label] = dict[int, pd.DataFrame]()
         for row in self.runs[
             (self.runs["label"] == label) & (self.runs["status"] == "ok")
         ].itertuples():
