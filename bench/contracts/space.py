@@ -120,6 +120,10 @@ class Supernet(nn.Module):
         """Surround one update of a search: within it compiled graphs may be used."""
         return contextlib.nullcontext() if self.inductor is None else self.inductor.step()
 
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """Yield the rows of stacked weights that belong to one operation of one edge."""
+        return iter(())
+
     def prepare_kernel(self) -> bool:
         """Compile or load the kernel for this supernet's sizes; False where there is none for it."""
         return False
@@ -315,6 +319,21 @@ class Space(Member):
     def drawn(self) -> frozenset[str]:
         """Operations whose output is N(0, 1), drawn by the search whatever comes in."""
         return frozenset()
+
+    @property
+    def halving(self) -> frozenset[int]:
+        """The edges whose operations have stride 2."""
+        return frozenset()
+
+    def deepened(self, cells: int) -> Space:
+        """Return the space with a supernet of so many more cells.
+
+        Raises
+        ------
+        ValueError
+            Where its supernets have one depth.
+        """
+        raise ValueError(f"{self.name} cannot be deepened")
 
     def candidates(self) -> Active | None:
         """Name the operations of every edge, where edges have different ones; None: all."""

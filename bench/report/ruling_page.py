@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
-from bench.report.page import POLICY, environment
+from bench.report.page import environment
 from bench.report.ruling import (
     LIMIT,
     Verdict,
@@ -39,7 +39,6 @@ def write(verdicts: Sequence[Verdict], to: Path) -> list[Path]:
             environment()
             .get_template("verdict.html")
             .render(
-                policy=POLICY,
                 verdicts=[_entry(verdict, i, to) for i, verdict in enumerate(verdicts, start=1)],
                 lead=lead,
                 fewest=seeds_needed(len(verdicts)),

@@ -10,7 +10,7 @@ import torch
 from bench.runs import fit
 from bench.runs.fit import MisfitError
 from bench.search.loop import weight_rate
-from bench.search.setup import Setup
+from bench.search.setup import Setup, initial_state
 from bench.search.state import SearchState
 
 PARTS = {
@@ -31,6 +31,9 @@ def restore(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
     if missing := sorted(PARTS - set(saved)):
         raise MisfitError(f"{missing[0]} is missing")
     _position(setup, saved)
+    epochs = setup.settings.search.epochs
+    if setup.composition.grown(saved["epoch"], epochs) != setup.space:
+        state.adopt(initial_state(setup, saved["epoch"]))
     _history(setup, state, saved)
     _parts(setup, state, saved)
     state.load_dict(saved)

@@ -216,12 +216,20 @@ def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
     )
 
 
-def initial_state(setup: Setup) -> SearchState:
-    """Return the state before the first step; it depends on the seed alone."""
+def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
+    """Return the state before the first step; it depends on the seed alone.
+
+    Parameters
+    ----------
+    epoch
+        After how many epochs: a supernet may grow along the search.
+    """
     images, search = setup.data.train, setup.settings.search
-    supernet = setup.space.supernet(
-        images.channels, images.classes, setup.seed, **setup.composition.options
-    ).to(setup.device)
+    supernet = (
+        setup.composition.grown(epoch, search.epochs)
+        .supernet(images.channels, images.classes, setup.seed, **setup.composition.options)
+        .to(setup.device)
+    )
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     if setup.settings.kernel == "inductor":
         from bench.kernels import inductor  # late: saves start-up time
@@ -236,6 +244,7 @@ def initial_state(setup: Setup) -> SearchState:
         for name, value in (initial | setup.composition.parameters(setup.seed)).items()
     }
     weights, optimizer = search.weights, search.architecture
+    decay = setup.composition.architecture_decay
     state = SearchState(
         supernet,
         architecture,
@@ -245,7 +254,7 @@ def initial_state(setup: Setup) -> SearchState:
         ),
         torch.optim.Adam(
             list(architecture.values()), lr=optimizer.lr, betas=optimizer.betas,
-            weight_decay=optimizer.weight_decay,
+            weight_decay=optimizer.weight_decay if decay is None else decay,
         ),
     )  # fmt: skip
     state.hypergradient = estimation.initial(setup, state)
