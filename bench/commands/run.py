@@ -202,7 +202,7 @@ def grow(
     from bench.ablation.yamlfile import ConfigError
     from bench.decision.growth import Growth
     from bench.metrics import question
-    from bench.report.summary import value
+    from bench.report.rows import value
     from bench.runs import store
 
     contrast, until = ablation.contrast, ablation.until

@@ -165,7 +165,7 @@ def report(replays: int) -> Iterator[str]:
 
 def draw(path: Path, replays: int) -> None:
     """Draw power and pairs against the size of the difference."""
-    from bench.report import svg
+    from bench.report import svg  # late: saves start-up time
 
     shares = np.linspace(0.5, 1.0, 21)
     found = [

@@ -81,8 +81,9 @@ def _history(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
 
 def _parts(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
     """Check weights, architecture, optimisers and what was learned along."""
-    if not isinstance(saved["memory"], dict):
-        raise MisfitError("memory: not a mapping")
+    memory, names = saved["memory"], {variant.name for variant in setup.composition.variants}
+    if not isinstance(memory, dict) or not set(memory) <= names:
+        raise MisfitError("memory: not what the variants of this run keep, by their names")
     for name in ("compiled", "inductor"):
         fit.same(saved[name], False, name)
     if saved["inductor"] and state.supernet.inductor is None:

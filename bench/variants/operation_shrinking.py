@@ -91,7 +91,7 @@ class OperationShrinking(Variant):
                 Setup,
                 initial_state,
             )
-            from bench.search.state import SearchState
+            from bench.search.state import SearchState  # late: saves start-up time
 
             seed = seed_of(setup.seed, self.name, now)
             fresh = initial_state(Setup.of(setup).having(seed=seed), state.epoch)
