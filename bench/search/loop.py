@@ -94,7 +94,7 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
-        torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(state.supernet.named.values(), settings.clip)
     state.weight_optimizer.step()
 
 
