@@ -1,3 +1,3 @@
 """bench: the reference suite for studying why differentiable architecture search fails."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

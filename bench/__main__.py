@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line; Ctrl-C while it still loads is one line as well."""
     try:
-        from bench.cli import main
+        from bench.cli import main  # late: saves start-up time
 
         main()
     except KeyboardInterrupt:

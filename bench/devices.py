@@ -1,8 +1,15 @@
-"""On which device a run computes."""
+"""On which device a run computes, and what this machine has."""
 
 from __future__ import annotations
 
+import os
+
 import torch
+
+
+def cores() -> int:
+    """Return the CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_device(wanted: str) -> torch.device:

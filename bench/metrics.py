@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ class Metric:
         One line for somebody who sees it for the first time.
     binary
         A run has it or has not (1 or 0): what is compared are rates.
+    censored
+        The time until something is reached: a finished run without it never got there.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Metric:
     better: Literal["lower", "higher", ""]
     meaning: str
     binary: bool = False
+    censored: bool = False
 
     def text(self, value: float, signed: bool = False) -> str:
         """Write a value with this metric's digits."""
@@ -95,9 +100,73 @@ METRICS: dict[str, Metric] = dict((
 ))  # fmt: skip
 
 
+def reading(
+    name: str, meaning: str, unit: str = "", digits: int = 3,
+    better: Literal["lower", "higher", ""] = "", *, censored: bool = False,
+) -> Metric:  # fmt: skip
+    """Return what an instrument reads as a metric; ``*`` in the name stands for several."""
+    return Metric(name, name, name, unit, digits, better, meaning, censored=censored)
+
+
+COLUMNS: tuple[Metric, ...] = (
+    reading("train_loss", "training loss of the last epoch", "nats", 3, "lower"),
+    reading("train_accuracy", "training accuracy of the last epoch", "%", 2, "higher"),
+    reading("tau_primary", "τ by the score that the ranking protocol names", "", 2, "higher"),
+    reading("noise_ceiling", "τ of the truth with itself, over training seeds", "", 2, "higher"),
+    *(
+        reading(f"{score}_{name}", f"{what}, ranked by {score}", "", 2)
+        for score in ("accuracy", "loss")
+        for name, what in (
+            ("tau_*", "τ of a part of the cells, or weighted"),
+            ("spearman", "Spearman's ρ"),
+            ("precision_at_*", "share of the best found"),
+            ("best_rank_at_*", "rank of the best found"),
+            ("regret", "regret of the supernet's favourite"),
+        )
+    ),
+    reading("stopped_epoch", "epoch whose cell counts, where a search stopped itself", "epochs", 0),
+    reading("ranked", "cells ranked", "cells", 0),
+    reading("search_seconds", "time of the search", "s", 0, "lower"),
+    reading("ranking_seconds", "time of the ranking", "s", 0, "lower"),
+)
+"""Further columns of the results."""
+
+
+def known() -> dict[str, tuple[str, Metric]]:
+    """Return every metric there is: name (or pattern) → where it comes from, and the metric."""
+    from bench.contracts import registry  # loads the instruments, which is slow
+
+    found = {name: ("results", entry) for name, entry in METRICS.items()}
+    found |= {entry.name: ("results", entry) for entry in COLUMNS}
+    for member in registry.names("instruments"):
+        for entry in registry.load("instruments", member).measures:
+            found.setdefault(entry.name, (member, entry))
+    return found
+
+
+def find(name: str) -> tuple[str, Metric] | None:
+    """Return where a metric comes from, and the metric; None where nobody measures it."""
+    if name in METRICS:
+        return "results", METRICS[name]
+    every = known()
+    if name in every:
+        return every[name]
+    for pattern, (origin, entry) in every.items():
+        if "*" in pattern and fnmatch.fnmatchcase(name, pattern):
+            return origin, dataclasses.replace(entry, name=name, title=name, short=name)
+    return None
+
+
 def metric(name: str) -> Metric:
-    """Return a metric; a column that is not listed here is shown by its own name."""
-    return METRICS.get(name) or Metric(name, name, name, "", 3, "", "")
+    """Return a metric by its name; what nobody declares is shown by its own name."""
+    found = find(name)
+    return found[1] if found else Metric(name, name, name, "", 3, "", "")
+
+
+def resolve(name: str) -> str:
+    """Return the name of a metric that is called by its heading in tables, ``skips``; else as it is."""
+    headings = {entry.short: key for key, entry in METRICS.items()}
+    return name if name in METRICS else headings.get(name, name)
 
 
 def question(name: str, smallest: float | None) -> Question:

@@ -13,7 +13,8 @@ from statistics import fmean
 import pytest
 
 from bench.ablation.file import read_ablation
-from bench.executors.processes import Processes, cores
+from bench.devices import cores
+from bench.executors.processes import Processes
 from bench.runs import store
 from bench.runs.campaign import Campaign
 from bench.runs.spec import plan

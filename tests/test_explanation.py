@@ -1,4 +1,4 @@
-"""The rules by which an explanation is confirmed, refuted or left undecided, by hand."""
+"""The rules by which an explanation is confirmed, refuted, left undecided or not judged, by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import math
 
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 
-from bench.ablation.criteria import Criterion, Decision, judge, together
-from bench.statistics import UNDEFINED
+from bench.ablation.criteria import (
+    Criterion,
+    Decision,
+    Explanation,
+    Failed,
+    Failure,
+    judge,
+    manipulated,
+    together,
+)
+from bench.statistics import UNDEFINED, seeds_needed
+
+ENOUGH, NEVER = Failed(9, 10, 0.6, True), Failed(2, 10, 0.04, False)
 
 
 def criterion(**fields: object) -> Criterion:
@@ -16,101 +28,128 @@ def criterion(**fields: object) -> Criterion:
     return Criterion.model_validate(said | fields)
 
 
-# Five seeds with sd 1: Student's t(4) at 97.5 % is 2.776, so that the half width is 1.2417.
-SPREAD = [-1.264911, -0.632456, 0.0, 0.632456, 1.264911]
-
-
 @pytest.mark.parametrize(
-    ("mean", "expect", "kind"),
-    [
-        (-2.0, "lower", "confirmed"),  # [-3.24, -0.76] excludes 0, mean beyond 1
-        (-1.3, "lower", "confirmed"),
-        (-1.2, "lower", "undecided"),  # [-2.44, +0.04]
-        (-0.5, "lower", "undecided"),  # [-1.74, +0.74]: 1 and 0 both possible
-        (0.3, "lower", "refuted"),  # at most -0.94, less than the effect of interest
-        (0.2, "lower", "undecided"),  # at most -1.04
-        (2.0, "lower", "refuted"),
-        (2.0, "higher", "confirmed"),
-    ],
-)
-def test_one_criterion(mean: float, expect: str, kind: str) -> None:
-    found = judge([mean + x for x in SPREAD], criterion(expect=expect))
-    assert found.kind == kind and found.seeds == 5
-    assert found.effect.estimate == pytest.approx(mean)
-    assert found.effect.high - found.effect.low == pytest.approx(2 * 2.776445 / 5**0.5, rel=1e-6)
+    ("beyond", "short", "kind"),
+    [(6, 0, "confirmed"), (0, 6, "refuted"), (5, 0, "undecided"), (8, 1, "confirmed"), (7, 1, "undecided"),
+     (1, 8, "refuted"), (1, 7, "undecided"), (4, 4, "undecided")],
+)  # fmt: skip
+def test_both_answers_need_the_same_of_the_seeds(beyond: int, short: int, kind: str) -> None:
+    """p is twice the binomial tail: 6 of 6 give 0.03125, 8 of 9 0.039, 7 of 8 0.0703."""
+    d = [-2.0] * beyond + [-0.5] * short
+    found = judge(d, criterion())
+    tail = stats.binom.sf(max(beyond, short) - 1, beyond + short, 0.5)
+    assert found.kind == kind and found.p == pytest.approx(min(1, 2 * tail))
+    mirrored = judge([-x for x in d], criterion(expect="higher"))
+    assert mirrored.kind == kind and mirrored.p == found.p
 
 
-def test_an_effect_that_is_there_but_too_small_is_refuted() -> None:
-    found = judge([-0.5 + x / 100 for x in SPREAD], criterion())
+def test_an_effect_that_is_there_but_too_small_is_refuted_not_confirmed() -> None:
+    found = judge([-0.5, -0.6, -0.4, -0.5, -0.7, -0.5], criterion())
     assert found.effect.excludes(0.0) and found.kind == "refuted"
 
 
-def test_p_is_one_sided_in_the_direction_claimed() -> None:
-    """t = 2·√5/1 = 4.472 with 4 degrees of freedom: p = 0.00553."""
-    assert judge([2 + x for x in SPREAD], criterion(expect="higher")).p == pytest.approx(
-        0.00553, abs=1e-5
-    )
-    assert judge([2 + x for x in SPREAD], criterion()).p == pytest.approx(1 - 0.00553, abs=1e-5)
+def test_a_mean_that_is_large_by_one_seed_confirms_nothing() -> None:
+    """Mean −2.3, and Student's interval did exclude what an outlier does not decide."""
+    assert judge([-0.9] * 5 + [-9.0], criterion()).kind == "undecided"
+
+
+def test_a_difference_of_just_the_smallest_effect_counts_for_neither() -> None:
+    found = judge([-1.0] * 20, criterion())
+    assert (found.beyond, found.short, found.seeds, found.kind) == (0, 0, 20, "undecided")
+
+
+def test_what_was_never_reached_is_counted_as_beyond_every_number() -> None:
+    never = judge([math.inf] * 6, criterion(expect="higher"))
+    assert never.kind == "confirmed" and never.effect.estimate == math.inf
+    both_never = judge([math.inf] * 6 + [math.nan] * 6, criterion(expect="higher"))
+    assert (both_never.seeds, both_never.beyond, both_never.short) == (12, 6, 0)
+    assert both_never.kind == "undecided"
+
+
+@pytest.mark.parametrize("tests", [1, 4, 15])
+def test_one_rule_says_how_many_seeds_are_too_few(tests: int) -> None:
+    """The sign test about the smallest effect has the floor of the sign-flip test about zero."""
+    fewest = seeds_needed(tests)
+    for n, enough in ((fewest - 1, False), (fewest, True)):
+        found = judge([-5.0] * n, criterion(), tests)
+        assert (found.p * tests <= 0.05) is enough
+        assert (found.more is None) is enough and math.isfinite(found.effect.low) is enough
+    assert judge([], criterion(), tests).more == fewest
 
 
 def test_how_many_more_seeds() -> None:
-    """With mean −1.2 and sd 1: t(5)·1/√6 = 1.0494 < 1.2, so that one more seed decides."""
-    assert judge([-1.2 + x for x in SPREAD], criterion()).more == 1
-    # Between 0 and the effect of interest it is decided where −0.5 − half > −1: half < 0.5.
-    # t(17)·1/√18 = 0.4973 is the first below it.
-    assert judge([-0.5 + x for x in SPREAD], criterion()).more == 18 - 5
-    assert judge([-1.5, -1.5 + 1e-9], criterion()).more == 3  # at least five in any case
+    assert judge([-5.0] * 4, criterion()).more == 2
+    assert judge([-5.0, -5.0, 0.0], criterion()).more in range(20, 60)
+    assert judge([-5.0, 0.0], criterion()).more is None
 
 
-def test_nothing_is_concluded_from_few_seeds() -> None:
-    assert judge([-5.0, -5.1, -5.2, -5.3], criterion()).kind == "undecided"
-    assert judge([-5.0], criterion()).more == 4
-    nothing = judge([math.nan], criterion())
-    assert nothing.seeds == 0 and nothing.kind == "undecided" and math.isnan(nothing.p)
+def test_where_seeds_were_added_until_it_was_decided_the_p_holds_at_every_look() -> None:
+    d = [-5.0] * 6 + [0.0] * 3
+    assert judge(d, criterion()).kind == "undecided"
+    assert judge(d, criterion(), looked=True).p <= 0.05  # a decision at the sixth stays
+    assert judge([0.0] * 3 + [-5.0] * 8, criterion(), looked=True).p > 0.05
 
 
-def test_seeds_that_all_agree() -> None:
-    assert judge([-2.0] * 5, criterion()).kind == "confirmed"
-    assert judge([0.0] * 5, criterion()).kind == "refuted"
+def test_the_bounds_are_those_of_the_test() -> None:
+    values = [float(x) for x in range(1, 13)]
+    found = judge(values, criterion(expect="higher"))
+    # Binomial(12, ½) is at most 2 with 0.019: the third from either end.
+    assert (found.effect.low, found.effect.high) == (3.0, 10.0)
 
 
-def decision(kind: str, p: float) -> Decision:
-    return Decision(kind, UNDEFINED, p, 5, None)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("failed", "runs", "above", "enough"),
+    [(5, 5, 0.5, True), (4, 4, 0.5, False), (8, 10, 0.5, False), (9, 10, 0.5, True), (0, 10, 0, False),
+     (1, 5, 0.0, True), (0, 0, 0.0, False)],
+)  # fmt: skip
+def test_nothing_is_judged_where_the_baseline_did_not_fail(
+    failed: int, runs: int, above: float, enough: bool
+) -> None:
+    """Clopper and Pearson: 5 of 5 are at least 0.05^(1/5) = 0.549, 4 of 4 0.473."""
+    found = manipulated([1.0] * failed + [0.0] * (runs - failed), Failure(above=above))
+    assert found.enough is enough and (found.failed, found.runs) == (failed, runs)
+    if failed:
+        assert stats.binom.sf(failed - 1, runs, found.low) == pytest.approx(0.05, abs=1e-9)
 
 
-def test_an_explanation_needs_all_of_its_criteria() -> None:
-    yes, no, open_ = (
-        decision("confirmed", 0.001),
-        decision("refuted", 0.9),
-        decision("undecided", 0.2),
-    )
-    assert [kind for kind, _ in together([[yes, yes], [yes, no], [yes, open_], [no, open_]])] == [
-        "confirmed", "refuted", "undecided", "refuted",
-    ]  # fmt: skip
+def decision(leaning: str, p: float) -> Decision:
+    return Decision("undecided", UNDEFINED, p, leaning, 9, 9, 0, None)  # type: ignore[arg-type]
 
 
-def test_holm_over_explanations_counts_the_largest_p_of_each() -> None:
-    """Two explanations with p 0.02 and 0.03: Holm gives 0.04 and 0.04; with a third of 0.01, 0.05."""
-    a, b = (
-        [decision("confirmed", 0.001), decision("confirmed", 0.02)],
-        [decision("confirmed", 0.03)],
-    )
-    assert together([a, b]) == [
-        ("confirmed", pytest.approx(0.04)),
-        ("confirmed", pytest.approx(0.04)),
-    ]
-    three = together([a, b, [decision("confirmed", 0.024)]])
-    assert [p for _, p in three] == [pytest.approx(0.06)] * 3
-    assert {kind for kind, _ in three} == {"undecided"}
+def test_the_correction_is_the_same_in_both_directions() -> None:
+    yes, no = decision("confirmed", 0.02), decision("refuted", 0.02)
+    assert [kind for kind, _ in together([yes], [ENOUGH])] == ["confirmed"]
+    assert [kind for kind, _ in together([no], [ENOUGH])] == ["refuted"]
+    four = together([yes, no, yes, no], [ENOUGH] * 4)
+    assert four == [("undecided", pytest.approx(0.08))] * 4
+
+
+def test_what_is_not_judged_still_counts_as_a_test() -> None:
+    kinds = together([decision("confirmed", 0.03), decision("refuted", 0.001)], [ENOUGH, NEVER])
+    assert [kind for kind, _ in kinds] == ["confirmed", "not judged"]
+    kinds = together([decision("confirmed", 0.03), decision("refuted", 0.9)], [ENOUGH, NEVER])
+    assert [kind for kind, _ in kinds] == ["undecided", "not judged"]
 
 
 @pytest.mark.parametrize(
     "fields",
     [
         {"against": "a"}, {"against": "b", "value": 0.5}, {"when": [0.5, 0.2]}, {"when": [0, 1.5]},
-        {"smallest": 0}, {"expect": "different"}, {"metrics": "x"},
+        {"smallest": 0}, {"expect": "different"}, {"metrics": "x"}, {"role": "secondary"},
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         criterion(**fields)
+
+
+@pytest.mark.parametrize("roles", [[], ["support"], ["primary", "primary"]])
+def test_an_explanation_has_one_primary_criterion(roles: list[str]) -> None:
+    with pytest.raises(ValidationError):
+        Explanation.model_validate(
+            {
+                "claim": "so",
+                "failure": {},
+                "criteria": [criterion(role=r).model_dump() for r in roles],
+            }
+        )

@@ -1,18 +1,26 @@
 """An explanation of DARTS's failure put to the test, by rules that are written before the run.
 
-An ablation file may state an ``explanation``: what is claimed and the criteria that it stands or
-falls with. Each criterion is a difference per seed, the direction claimed and the smallest effect
-of interest. On the 95 % interval of its mean over seeds (Student's t; nothing is concluded below
-`FEWEST` seeds) it is
+An ablation file may state an ``explanation``: what is claimed, how often the baseline must have failed
+for there to be anything to explain, and criteria, one of them primary. A criterion is a difference per
+seed, the direction claimed and the smallest effect of interest δ. The same is asked of both answers:
 
-- refuted, where even the upper bound is below the smallest effect of interest;
-- confirmed, where the lower bound is above zero and the mean at least that effect;
+- confirmed, where in more than half of all searches the difference is beyond δ;
+- refuted, where in more than half of all searches it falls short of δ;
 - undecided otherwise.
 
-The explanation is refuted where any criterion is, for it needs them all; confirmed where all are
-(an intersection-union test, which needs no correction within) and its p, the largest of its
-criteria's one-sided p, stays below 5 % after Holm over the explanations judged together; undecided
-otherwise. Effects of interest with a bound for refutation: Lakens 2017, doi:10.1177/1948550617697177.
+Each by the exact sign test of the differences about δ, which takes nothing to be normal, symmetric or
+continuous: counts are tied and bimodal, and a search that never came there has no number but still lies
+beyond every other (it is censored, and counted). A difference of exactly δ counts for neither answer.
+The p is two-sided, so that both directions are corrected alike, and Holm's over the explanations that
+are judged together. Where seeds were added until a contrast was decided, the p is that of a bet that
+holds at every look (`bench.decision.sequential`). Fewer than `seeds_needed` seeds decide nothing, as
+everywhere in this package: it is the same test that says so.
+
+The primary criterion decides; the others are reported and can neither confirm nor refute. And nothing is
+judged at all where the baseline did not fail: its failure rate must have a lower 95 % bound (exact,
+Clopper and Pearson 1934) above the value that the file states.
+
+Effects of interest with a bound on both sides: Lakens 2017, doi:10.1177/1948550617697177.
 """
 
 from __future__ import annotations
@@ -23,19 +31,18 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import stats
 
-from bench.statistics import UNDEFINED, Interval, holm
+from bench.decision.sequential import wealth_above
+from bench.statistics import UNDEFINED, Floats, Interval, holm, seeds_needed
 
-FEWEST = 5
-"""Seeds below which nothing is concluded."""
-LEVEL = 0.95
+ALPHA = 0.05
 MOST = 1000
 """Seeds beyond which the number that would be needed is not given."""
 
-Kind = Literal["confirmed", "refuted", "undecided"]
+Kind = Literal["confirmed", "refuted", "undecided", "not judged"]
 
 
 class Criterion(BaseModel):
@@ -57,6 +64,9 @@ class Criterion(BaseModel):
     value: float = Field(0.0, description="what `of` is compared with where there is no control")
     expect: Literal["lower", "higher"]
     smallest: float = Field(gt=0, description="smallest effect of interest, in the metric's unit")
+    role: Literal["primary", "support"] = Field(
+        "support", description="the one primary criterion decides; the others support or do not"
+    )
     when: tuple[float, float] | None = Field(
         None,
         description="average the readings of this part of the search, [0, 0.33] is its first "
@@ -84,13 +94,58 @@ class Criterion(BaseModel):
         return 1 if self.expect == "higher" else -1
 
 
+class Failure(BaseModel):
+    """What the baseline must have done often enough for there to be anything to explain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    metric: str = Field("collapsed", description="1 where a search failed, 0 where it did not")
+    of: str = Field("darts", description="the baseline")
+    above: float = Field(
+        0.5, ge=0, lt=1, description="what the lower bound of its failure rate must be above"
+    )
+
+
 class Explanation(BaseModel):
-    """A claim and the criteria that it stands or falls with."""
+    """A claim, how often the baseline must have failed, and the criteria with one that decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     claim: str = Field(min_length=1)
+    failure: Failure
     criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_primary(self) -> Self:
+        count = sum(c.role == "primary" for c in self.criteria)
+        if count != 1:
+            raise ValueError(f"exactly one criterion must have `role: primary`, not {count}")
+        return self
+
+
+@dataclass(frozen=True)
+class Failed:
+    """How often the baseline failed.
+
+    Attributes
+    ----------
+    low
+        Lower 95 % bound of the rate; 0 without runs.
+    enough
+        Whether it is above what the explanation asks for.
+    """
+
+    failed: int
+    runs: int
+    low: float
+    enough: bool
+
+
+def manipulated(outcomes: Sequence[float], failure: Failure) -> Failed:
+    """Say whether the baseline failed often enough, from a 0 or 1 per finished run."""
+    runs, failed = len(outcomes), int(sum(outcomes))
+    low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
+    return Failed(failed, runs, low, low > failure.above)
 
 
 @dataclass(frozen=True)
@@ -99,78 +154,118 @@ class Decision:
 
     Attributes
     ----------
+    kind
+        Without correction for other criteria.
     effect
-        Mean over seeds of ``of − against`` with its interval, in the metric's own direction.
+        Median over seeds of ``of − against`` in the metric's own direction, with the bounds that go with
+        the test; infinite where these seeds can bound nothing.
     p
-        One-sided, of no effect in the direction claimed; NaN where there is no interval.
-    seeds
-        How many have a number.
+        Two-sided, of "beyond δ in half of all searches"; NaN where there is no seed.
+    leaning
+        Which answer the p is about.
+    seeds, beyond, short
+        How many there are, beyond δ in the direction claimed, and short of it.
     more
-        Seeds that would decide it if mean and spread stayed as they are; None where it is decided
-        or more than `MOST` were needed.
+        Seeds that would decide it if they went on like these; None where it is decided or more than
+        `MOST` were needed.
     """
 
     kind: Kind
     effect: Interval
     p: float
+    leaning: Kind
     seeds: int
+    beyond: int
+    short: int
     more: int | None
 
 
-def judge(differences: ArrayLike, criterion: Criterion) -> Decision:
-    """Decide one criterion from a difference per seed."""
+def judge(
+    differences: ArrayLike, criterion: Criterion, tests: int = 1, looked: bool = False
+) -> Decision:
+    """Decide one criterion from a difference per seed, in the order of the seeds.
+
+    Parameters
+    ----------
+    differences
+        Infinite where one of the two never came there, NaN where both did not: counted, for neither
+        answer. A seed whose run failed is not given.
+    tests
+        How many are judged together: for the bounds shown, and for how many seeds are needed.
+    looked
+        Seeds were added until something was decided: the p must hold at every look.
+    """
     d = np.asarray(differences, dtype=float)
-    d = d[np.isfinite(d)]
     if d.size == 0:
-        return Decision("undecided", UNDEFINED, math.nan, 0, FEWEST)
-    mean = float(d.mean())
-    if d.size == 1:
-        alone = Interval(mean, math.nan, math.nan)
-        return Decision("undecided", alone, math.nan, 1, FEWEST - 1)
-    spread, n = float(d.std(ddof=1)), int(d.size)
-    half, claimed = _half(spread, n), criterion.sign * mean
-    effect = Interval(mean, mean - half, mean + half)
-    if spread == 0:
-        p = 0.0 if claimed > 0 else 1.0
-    else:
-        p = float(stats.t.sf(claimed / (spread / math.sqrt(n)), n - 1))
-    kind: Kind = "undecided"
-    if n >= FEWEST:
-        kind = _kind(claimed, half, criterion.smallest)
-    more = _more(claimed, spread, n, criterion.smallest) if kind == "undecided" else None
-    return Decision(kind, effect, p, n, more)
+        return Decision("undecided", UNDEFINED, math.nan, "undecided", 0, 0, 0, seeds_needed(tests))
+    beyond, short = _sides(d, criterion)
+    p, leaning = _p(beyond, short, looked)
+    kind: Kind = leaning if p <= ALPHA else "undecided"
+    more = None if p * tests <= ALPHA else _more(d, criterion, tests, looked)
+    effect = _median(d, ALPHA / tests)
+    return Decision(
+        kind, effect, p, leaning, int(d.size), int(beyond.sum()), int(short.sum()), more
+    )
 
 
-def _half(spread: float, n: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread / math.sqrt(n)
+Signs = NDArray[np.bool_]
 
 
-def _kind(claimed: float, half: float, smallest: float) -> Kind:
-    if claimed + half < smallest:
-        return "refuted"
-    return "confirmed" if claimed - half > 0 and claimed >= smallest else "undecided"
+def _sides(d: Floats, criterion: Criterion) -> tuple[Signs, Signs]:
+    claimed = criterion.sign * d
+    return claimed > criterion.smallest, claimed < criterion.smallest
 
 
-def _more(claimed: float, spread: float, n: int, smallest: float) -> int | None:
-    for size in range(max(n, FEWEST), MOST + 1):
-        if _kind(claimed, _half(spread, size), smallest) != "undecided":
-            return max(1, size - n)
+def _p(beyond: Signs, short: Signs, looked: bool) -> tuple[float, Kind]:
+    """Return the two-sided p and the answer that it is about."""
+    one = [_one_sided(side, looked) for side in (beyond, short)]
+    leaning: Kind = "confirmed" if one[0] < one[1] else "refuted"
+    if one[0] == one[1]:
+        leaning = "undecided"
+    return min(1.0, 2 * min(one)), leaning
+
+
+def _one_sided(hits: Signs, looked: bool) -> float:
+    n = hits.size
+    if not looked:
+        return float(stats.binom.sf(int(hits.sum()) - 1, n, 0.5))
+    counts = np.cumsum(hits)
+    return 1 / max(1.0, *(wealth_above(int(k), i) for i, k in enumerate(counts, start=1)))
+
+
+def _more(d: Floats, criterion: Criterion, tests: int, looked: bool) -> int | None:
+    size = int(d.size)
+    while size < MOST:
+        size += max(1, size // 20)
+        beyond, short = _sides(np.resize(d, size), criterion)
+        if _p(beyond, short, looked)[0] * tests <= ALPHA:
+            return size - int(d.size)
     return None
 
 
-def together(decisions: Sequence[Sequence[Decision]]) -> list[tuple[Kind, float]]:
-    """Decide explanations from the decisions on their criteria; returns kind and Holm's p of each."""
-    worst = [max((d.p for d in own), default=math.nan) for own in decisions]
-    worst = [math.nan if any(math.isnan(d.p) for d in own) else p
-             for own, p in zip(decisions, worst, strict=True)]  # fmt: skip
-    corrected = holm([1.0 if math.isnan(p) else p for p in worst])
+def _median(d: Floats, alpha: float) -> Interval:
+    """Return the median with order statistics as bounds, as the sign test has them."""
+    d = np.sort(d[~np.isnan(d)])
+    if not d.size:
+        return UNDEFINED
+    middle = float(d[(d.size - 1) // 2] / 2 + d[d.size // 2] / 2)
+    # The k-th from either end, k the most that a tail of alpha / 2 allows.
+    k = int(stats.binom.ppf(alpha / 2, d.size, 0.5))
+    if stats.binom.cdf(k, d.size, 0.5) > alpha / 2:
+        k -= 1
+    if k < 0:
+        return Interval(middle, -math.inf, math.inf)
+    return Interval(middle, float(d[k]), float(d[d.size - 1 - k]))
+
+
+def together(primaries: Sequence[Decision], failures: Sequence[Failed]) -> list[tuple[Kind, float]]:
+    """Decide explanations from their primary criteria; returns kind and Holm's p of each.
+
+    Those whose baseline did not fail are not judged, and still count as tests: they were planned.
+    """
+    corrected = holm([1.0 if math.isnan(d.p) else d.p for d in primaries]).tolist()
     found: list[tuple[Kind, float]] = []
-    for own, p in zip(decisions, corrected.tolist(), strict=True):
-        kinds = [d.kind for d in own]
-        kind: Kind = "undecided"
-        if "refuted" in kinds:
-            kind = "refuted"
-        elif set(kinds) == {"confirmed"} and p < 1 - LEVEL:
-            kind = "confirmed"
-        found.append((kind, p))
+    for decision, failed, p in zip(primaries, failures, corrected, strict=True):
+        kind: Kind = decision.leaning if p <= ALPHA else "undecided"
+        found.append((kind if failed.enough else "not judged", p))
     return found

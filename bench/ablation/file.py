@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from dataclasses import dataclass
@@ -11,14 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bench.ablation.criteria import Criterion, Explanation
+from bench.ablation.asked import checked
+from bench.ablation.criteria import Explanation
 from bench.ablation.layers import Layer, assignment, named
 from bench.ablation.places import ablation_file, profile_file
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import registry
 from bench.contracts.variant import Variant
 from bench.decision import budget
-from bench.metrics import METRICS
 from bench.names import LABEL
 from bench.search.composition import Composition
 from bench.search.settings import Settings
@@ -151,26 +150,10 @@ def read_ablation(
     arms = tuple(
         _arm(document, label, parts, base, notes) for label, parts in _labels(document, file)
     )
-    labels = [arm.label for arm in arms]
-    asked: list[tuple[KeyPath, Contrast | Criterion]] = [(("contrast",), file.contrast)]
-    for i, criterion in enumerate(file.explanation.criteria if file.explanation else ()):
-        asked.append((("explanation", "criteria", i), criterion))
-    for place, item in asked:
-        for name in ("of", "against"):
-            label = getattr(item, name)
-            if label is not None and label not in labels:
-                hint = registry.did_you_mean(label, labels)
-                where_at, field_at = document.where((*place, name)), dotted((*place, name))
-                raise ConfigError(
-                    f"{where_at}: {field_at}: no variant {label!r} in this file; {hint}"
-                )
-    # Any instrument may add numbers, so an unknown name is refused only where a known one is meant.
-    metric, at = file.contrast.metric, document.where(("contrast", "metric"))
-    if metric not in METRICS and (near := difflib.get_close_matches(metric, METRICS, 1, 0.8)):
-        raise ConfigError(f"{at}: contrast.metric: unknown {metric!r}; did you mean {near[0]!r}?")
-    if file.contrast.of == file.contrast.against:
-        at = document.where(("contrast",))
-        raise ConfigError(f"{at}: contrast: of and against are both {file.contrast.of!r}")
+    contrast, explanation = checked(
+        document, file.contrast, file.explanation,
+        {arm.label: {i.name for i in arm.settings.instruments} for arm in arms},
+    )  # fmt: skip
     if seeds is not None:
         seed_value, seed_where = (
             (list(seeds.split(",")) if "," in seeds else seeds),
@@ -184,13 +167,13 @@ def read_ablation(
     return Ablation(
         name=path.stem,
         question=file.question,
-        contrast=file.contrast,
+        contrast=contrast,
         arms=arms,
         seeds=numbers,
         until=open_until,
         profile=Path(profile).stem,
         path=path,
-        explanation=file.explanation,
+        explanation=explanation,
         notes=tuple(notes),
     )
 

@@ -33,8 +33,7 @@ def doctor() -> None:
     import bench
     from bench import kernels
     from bench.contracts import registry
-    from bench.devices import resolve_device
-    from bench.executors.processes import cores
+    from bench.devices import cores, resolve_device
     from bench.runs.run import arithmetic  # noqa: F401 (imports all that a run needs)
 
     broken = False

@@ -26,7 +26,9 @@ def seam_of(kind: str) -> str:
 
 
 def list_command(
-    kind: Annotated[str, typer.Argument(help="spaces, variants, hypergradients, ...")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="spaces, variants, hypergradients, ..., metrics")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """List what is registered: of one kind, or the names of all kinds."""
@@ -43,6 +45,9 @@ def list_command(
             return
         for seam, names in found.items():
             print(f"{seam:15} {', '.join(names)}")
+        return
+    if kind in ("metric", "metrics"):
+        list_metrics(as_json)
         return
     seam = seam_of(kind)
     members = [registry.load(seam, name) for name in registry.names(seam)]
@@ -69,6 +74,30 @@ def list_command(
             *(str(getattr(member, name)) for name in costs), member.paper,
         )  # fmt: skip
     terminal.console().print(table)
+
+
+def list_metrics(as_json: bool) -> None:
+    """List what an ablation may ask about: name, unit, direction, meaning, and who measures it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.metrics import known
+
+    found = known()
+    if as_json:
+        print(json.dumps([
+            {"name": name, "heading": m.short, "unit": m.unit, "better": m.better, "binary": m.binary,
+             "meaning": m.meaning, "measured_by": origin}
+            for name, (origin, m) in found.items()
+        ]))  # fmt: skip
+        return
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("name", no_wrap=True)
+    for column in ("unit", "better", "measured by", "meaning"):
+        table.add_column(column, overflow="fold")
+    for name, (origin, m) in found.items():
+        table.add_row(name, m.unit or ("0 or 1" if m.binary else ""), m.better, origin, m.meaning)
+    Console().print(table)
 
 
 def show(

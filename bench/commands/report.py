@@ -56,12 +56,23 @@ def report(
                 raise
             entries.append((root / "report.html", str(error)))
             continue
-        entries.append((write_page(summary, root / "report.html"), summary))
-        export(summary, md=md, tex=tex, csv=csv, parquet=parquet)
-    index = None if alone else write_index(entries, directory / "index.html")
-    say(entries, as_json=as_json, alone=alone)
+        entries.append((root / "report.html", summary))
+    say(entries, as_json=as_json, alone=alone)  # first: it needs no place to write to
     # With --json stdout belongs to the program that reads it.
     to = sys.stderr if as_json else sys.stdout
+    index = None
+    try:
+        for page, found in entries:
+            if not isinstance(found, str):
+                write_page(found, page)
+                export(found, md=md, tex=tex, csv=csv, parquet=parquet)
+        index = None if alone else write_index(entries, directory / "index.html")
+    except OSError as error:
+        print(f"warning: no page: {error.filename}: {error.strerror}", file=sys.stderr)
+        # Who asked for JSON alone has it.
+        if not as_json or md or tex or csv or parquet:
+            raise typer.Exit(1) from None
+        return
     for page, found in entries:
         print(f"page    {page}" if not isinstance(found, str) else f"error   {found}", file=to)
     if index:

@@ -126,6 +126,7 @@ def run(
     from bench.runs.manifest import record
     from bench.runs.progress import Watch
     from bench.runs.spec import default_output, plan
+    from bench.training.fit import refuse_small_for_supernet
 
     campaign = Campaign(Path(), ())
     try:
@@ -135,7 +136,10 @@ def run(
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)
         for spec in {spec.settings.data: spec for spec in specs}.values():
-            spec.settings.data.load()  # missing images or truth are said before anything starts
+            # Missing images or truth, and too small images, are said before anything starts.
+            images = spec.settings.data.load()
+            for space in {s.settings.space for s in specs if s.settings.data == spec.settings.data}:
+                refuse_small_for_supernet(space, images)
         for settings in {
             (s.truth, s.space, s.data): s for s in (spec.settings for spec in specs)
         }.values():
@@ -198,7 +202,7 @@ def grow(
     from bench.ablation.yamlfile import ConfigError
     from bench.decision.growth import Growth
     from bench.metrics import question
-    from bench.report.summary import value
+    from bench.report.rows import value
     from bench.runs import store
 
     contrast, until = ablation.contrast, ablation.until
@@ -238,6 +242,21 @@ def watcher(
         watch()
 
     return look
+
+
+def notices(campaign: Campaign) -> None:
+    """Say, once each, what a reader of the results would want to know of how they were made."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import problems
+    from bench.runs.sources import outdated
+
+    kept = {folder.name for folder in campaign.cached}
+    for name, folders in outdated(campaign.root, kept).items():
+        since = "this run" if len(folders) == 1 else f"{len(folders)} of these runs"
+        print(f"{name} changed since {since}; --force runs it again", file=sys.stderr)
+    now = {folder.name for folder in campaign.ended}
+    for reason in problems([row for row in rows(campaign.root) if row["folder"] in now]):
+        print(f"no compiled kernel: {reason}; PyTorch did its work", file=sys.stderr)
 
 
 def inside_project(path: Path) -> Path:
@@ -286,13 +305,13 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     from bench.report.summary import Summary
     from bench.report.table import as_text
 
+    notices(campaign)
     summary = Summary.read(root)
     if as_json:
         print(summary.as_json())
     else:
-        page = write_page(summary, root / "report.html")
         as_text(summary)
-        print(f"page    {page}")
+        print(f"page    {write_page(summary, root / 'report.html')}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
         print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")

@@ -93,7 +93,7 @@ def tabulate(
     as_json: AsJson = False,
 ) -> None:
     """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
-    from bench.executors.processes import cores
+    from bench.devices import cores
     from bench.training.tabulate import read_recipe
     from bench.training.tabulate import tabulate as train
 

@@ -118,6 +118,12 @@ class DataSource(Member):
     )
     resolution: int | None = Field(None, ge=2, description="average down to this many pixels")
     augment: bool | None = Field(None, description="crop and flip; default: what is usual here")
+    flip: bool | None = Field(
+        None, description="mirror training images; wrong where left and right differ in meaning"
+    )
+    crop: int | None = Field(
+        None, ge=0, description="shift training images by up to so many pixels; 0: not at all"
+    )
     split_seed: int = Field(0, description="draws the images and the halves; same for all runs")
 
     @property
@@ -150,7 +156,10 @@ class DataSource(Member):
         return self.read(train).fingerprint()
 
     def load(self, train: bool = True) -> Images:
-        """Read images and apply ``resolution``, ``augment`` and, for training, ``size``."""
+        """Read images and apply ``resolution``, augmentation and, for training, ``size``.
+
+        ``flip`` and ``crop`` (in pixels at the final resolution) win over ``augment``.
+        """
         images = self.read(train)
         if not images.content:
             images = replace(images, content=images.fingerprint())
@@ -166,7 +175,11 @@ class DataSource(Member):
             images = replace(images, crop=0, flip=False)
         if self.augment and not images.crop:
             images = replace(images, crop=max(1, images.pixels.shape[-1] // 8))
-        return images
+        return replace(
+            images,
+            crop=images.crop if self.crop is None else self.crop,
+            flip=images.flip if self.flip is None else self.flip,
+        )
 
     def halves(self) -> Halves:
         """Split the training images at random into two halves, each with every class's share."""

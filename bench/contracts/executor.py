@@ -6,13 +6,13 @@ import errno
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
+from typing import Protocol
 
 from bench.contracts.member import Member
-from bench.runs.spec import RunSpec
+from bench.contracts.settings import RunSettings
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when nothing more can be written: all runs stop, and can go on later."""
@@ -52,12 +52,31 @@ STOPPED = {code: outcome for outcome, code in _CODES.items() if code}
 """Exit code of a process → how its run ended, where it leaves no result."""
 
 
-class Job(BaseModel):
+class RunView(Protocol):
+    """What an executor may know of a run."""
+
+    @property
+    def ablation(self) -> str:
+        """The name of the ablation."""
+
+    @property
+    def label(self) -> str:
+        """The arm."""
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """Among them the device and the threads."""
+
+
+@dataclass(frozen=True)
+class Job:
     """One run and the folder that it writes to."""
 
-    model_config = ConfigDict(frozen=True)
-
-    spec: RunSpec
+    spec: RunView
     folder: Path
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.contracts.member import Member
+from bench.metrics import Metric
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 Reading = dict[str, float]
 """Named numbers of one moment; NaN where a number has no meaning."""
@@ -24,6 +26,12 @@ class Instrument(Member):
 
     details: ClassVar[str] = ""
     """Prefix of readings that are too many for tables and figures; they stay in the history."""
+
+    measures: ClassVar[tuple[Metric, ...]] = ()
+    """What the readings are, but for details; ``*`` in a name stands for operations, edges and the like.
+
+    What an ablation may ask about: a metric that no instrument declares is refused with the file.
+    """
 
     every: int = Field(1, ge=1, description="read after every so many epochs")
 

@@ -8,114 +8,25 @@ so that a member can be read, checked and tested without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from bench.contracts.data import DataSource, Halves
+from bench.contracts.data import Batch, Halves
 from bench.contracts.hypergradient import Hypergradient, Problem, Tensors
+from bench.contracts.member import Member
+from bench.contracts.moment import Moment, Phase
+from bench.contracts.settings import RunSettings
 from bench.contracts.space import Active, Space, Supernet
-from bench.contracts.truth import Truth, TruthSource
-
-if TYPE_CHECKING:
-    from bench.contracts.data import Batch
-    from bench.contracts.variant import Moment, Phase, Variant
-
-
-class WeightSettings(Protocol):
-    """How the weights are trained: SGD, whose rate follows a cosine per step."""
-
-    @property
-    def lr(self) -> float:
-        """The rate of the first step."""
-
-    @property
-    def lr_min(self) -> float:
-        """The rate after the last step."""
-
-    @property
-    def weight_decay(self) -> float:
-        """SGD's weight decay."""
-
-    @property
-    def clip(self) -> float | None:
-        """The largest global norm of a gradient; None: no clipping."""
-
-
-class ArchitectureSettings(Protocol):
-    """How the architecture parameters are trained: Adam."""
-
-    @property
-    def lr(self) -> float:
-        """Adam's rate."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Adam's weight decay."""
-
-
-class LoopSettings(Protocol):
-    """How long a search is and how it steps."""
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the whole search."""
-
-    @property
-    def batch(self) -> int:
-        """Images of a step, in each half."""
-
-    @property
-    def order(self) -> str:
-        """``weights_first`` or ``architecture_first``."""
-
-    @property
-    def precision(self) -> str:
-        """``float32`` or ``bfloat16``."""
-
-    @property
-    def weights(self) -> WeightSettings:
-        """The weights' optimiser."""
-
-    @property
-    def architecture(self) -> ArchitectureSettings:
-        """The architecture's optimiser."""
-
-
-class RunSettings(Protocol):
-    """The settings of one run, as members may read them."""
-
-    @property
-    def space(self) -> Space:
-        """What is searched."""
-
-    @property
-    def data(self) -> DataSource:
-        """Where the images come from."""
-
-    @property
-    def truth(self) -> TruthSource | None:
-        """Where the ground truth comes from, if there is one."""
-
-    @property
-    def search(self) -> LoopSettings:
-        """The bilevel loop."""
-
-    @property
-    def ranking(self) -> Any:
-        """The protocol of the ranking at the end (`bench.ranking.protocol.Protocol`), or None."""
-
-    @property
-    def kernel(self) -> str:
-        """What does the arithmetic: ``auto``, ``torch`` or ``inductor``."""
+from bench.contracts.truth import Truth
 
 
 class CompositionView(Protocol):
     """All variants of a search as one."""
 
     @property
-    def variants(self) -> tuple[Variant, ...]:
+    def variants(self) -> tuple[Member, ...]:
         """The variants, in the order of the ablation file."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
@@ -15,9 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.member import Member
-
-if TYPE_CHECKING:
-    from bench.kernels.inductor import Inductor
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,19 @@ class CellHooks(Protocol):
         ...
 
 
+class CompiledSteps(Protocol):
+    """What runs the passes of a search step as compiled graphs (`bench.kernels.inductor`)."""
+
+    def step(self) -> AbstractContextManager[None]:
+        """Surround one update of a search."""
+
+    def applies(self, images: Tensor, mixture: Tensor, active: Any, hooks: Any) -> bool:
+        """Say whether a pass is one of those that were compiled."""
+
+    def __call__(self, images: Tensor, mixture: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Return logits [B, classes]."""
+
+
 class Supernet(nn.Module):
     """A network with every operation on every edge.
 
@@ -99,7 +109,7 @@ class Supernet(nn.Module):
     compiled: bool = False
     """Whether a compiled kernel does what it can of PyTorch's work; equal to rounding."""
 
-    inductor: Inductor | None = None
+    inductor: CompiledSteps | None = None
     """What runs the passes of a search step as compiled graphs; None: nothing does."""
 
     @functools.cached_property
@@ -120,6 +130,10 @@ class Supernet(nn.Module):
     def step(self) -> AbstractContextManager[None]:
         """Surround one update of a search: within it compiled graphs may be used."""
         return contextlib.nullcontext() if self.inductor is None else self.inductor.step()
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """Yield the rows of stacked weights that belong to one operation of one edge."""
+        return iter(())
 
     def prepare_kernel(self) -> bool:
         """Compile or load the kernel for this supernet's sizes; False where there is none for it."""
@@ -316,6 +330,21 @@ class Space(Member):
     def drawn(self) -> frozenset[str]:
         """Operations whose output is N(0, 1), drawn by the search whatever comes in."""
         return frozenset()
+
+    @property
+    def halving(self) -> frozenset[int]:
+        """The edges whose operations have stride 2."""
+        return frozenset()
+
+    def deepened(self, cells: int) -> Space:
+        """Return the space with a supernet of so many more cells.
+
+        Raises
+        ------
+        ValueError
+            Where its supernets have one depth.
+        """
+        raise ValueError(f"{self.name} cannot be deepened")
 
     def candidates(self) -> Active | None:
         """Name the operations of every edge, where edges have different ones; None: all."""

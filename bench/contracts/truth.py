@@ -15,7 +15,7 @@ from bench.contracts.member import Member
 
 if TYPE_CHECKING:
     from bench.contracts.data import DataSource
-    from bench.contracts.search import RunSettings
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 
@@ -135,8 +135,11 @@ class TruthSource(Member):
 
     @property
     def doubtful(self) -> bool:
-        """Whether it can lack cells or be wrong, so that it is asked before a search."""
-        return True
+        """Whether it is a file of the user's, which can lack cells or be wrong: it is asked first.
+
+        Only of what can be loaded in seconds: `bench plan` loads it.
+        """
+        return False
 
     @abstractmethod
     def load(self) -> Truth:

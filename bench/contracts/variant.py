@@ -7,77 +7,17 @@ the others alone; `bench.search.composition` runs the hooks of several variants 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from bench.contracts.member import Member
+from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
-from bench.dropout import factors
-from bench.streams import Key, generator, seed_of
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
-
-Phase = Literal["weights", "architecture", "evaluate"]
-Half = Literal["train", "valid", "union"]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When a hook is asked: the same moment always draws the same random numbers.
-
-    Attributes
-    ----------
-    step
-        Bilevel steps done so far, from the start of the search.
-    phase
-        ``weights`` or ``architecture`` (the two updates), or ``evaluate`` (measuring only).
-    memory
-        What variants keep between epochs (`SearchState.memory`), to read from.
-    part
-        Which pass of a weight step that makes several; see `Variant.passes`.
-    """
-
-    seed: int
-    epoch: int
-    step: int
-    epochs: int
-    steps_per_epoch: int
-    phase: Phase
-    device: torch.device
-    memory: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    part: int = 0
-
-    @property
-    def progress(self) -> float:
-        """How much of the search is done, 0 to 1, counted in steps."""
-        return self.step / max(1, self.epochs * self.steps_per_epoch)
-
-    def generator(self, *key: Key) -> torch.Generator:
-        """Return the random stream of this moment for ``key`` (begin it with your name)."""
-        parts = (self.part,) if self.part else ()
-        return generator(self.device, self.seed, *key, self.step, self.phase, *parts)
-
-    def dropout(self, y: Tensor, rate: float, *key: Key) -> Tensor:
-        """Return factors of the size of ``y``: 0 with probability ``rate``, else 1/(1 − rate).
-
-        Much faster than drawing from `generator`, and independent of how ``y`` lies in memory.
-        """
-        parts = (self.part,) if self.part else ()
-        seed = seed_of(self.seed, *key, self.step, self.phase, *parts)
-        found = factors(y.shape, rate, seed, y.dtype, y.device)
-        # Operands that lie alike are multiplied faster.
-        return found.contiguous() if isinstance(y, Tensor) and y.is_contiguous() else found
-
-    def normal(self, y: Tensor, mean: float, deviation: float, *key: Key) -> Tensor:
-        """Return N(mean, deviation²) of the size of ``y`` [B, C, H, W], however it lies in memory."""
-        draws, (batch, channels, *image) = self.generator(*key), y.shape
-        drawn = torch.empty(batch, *image, channels, dtype=y.dtype, device=y.device)
-        found = drawn.normal_(mean, deviation, generator=draws).permute(0, 3, 1, 2)
-        return found.contiguous() if isinstance(y, Tensor) and y.is_contiguous() else found
 
 
 @dataclass(frozen=True)
@@ -89,6 +29,8 @@ class Site:
     operation: str = ""
     siblings: tuple[int, ...] = ()
     """For a whole edge: all edges that enter the same node, itself included."""
+    stride: int = 1
+    """Of the edge's operations; a skip of stride 2 is no identity."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +63,20 @@ class Variant(Member):
     def widens(self) -> bool:
         """Whether the supernet is widened between stages."""
         return False
+
+    @property
+    def architecture_decay(self) -> float | None:
+        """Weight decay of the architecture's optimiser; None: as the settings say."""
+        return None
+
+    @property
+    def stages(self) -> int:
+        """In how many equal stages the learning rate of the weights runs down, each from its top."""
+        return 1
+
+    def grown(self, space: Space, epoch: int, epochs: int) -> Space:
+        """Return the space with the supernet that runs after so many epochs."""
+        return space
 
     def supernet_options(self) -> dict[str, Any]:
         """Options for ``Space.supernet``."""

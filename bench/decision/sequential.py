@@ -99,12 +99,16 @@ def _crossing(over: Floats, out: int, kept: int) -> float:
 
 
 @functools.cache
+def wealth_above(above: int, n: int) -> float:
+    """Return the fortune from a bet that more than half lie above a value, ``above`` of ``n`` did."""
+    return float(np.exp(above * np.log1p(FRACTIONS) + (n - above) * np.log1p(-FRACTIONS)).mean())
+
+
+@functools.cache
 def needed_above(n: int, alpha: float = ALPHA) -> int:
     """Return how many of ``n`` must be above a value to exclude a median at or below it."""
-    above = np.arange(n + 1)[:, None]
-    wealth = np.exp(above * np.log1p(FRACTIONS) + (n - above) * np.log1p(-FRACTIONS)).mean(axis=1)
-    enough = np.flatnonzero(wealth >= 2 / alpha)
-    return int(enough[0]) if enough.size else n + 1
+    enough = (k for k in range(n + 1) if wealth_above(k, n) >= 2 / alpha)
+    return next(enough, n + 1)
 
 
 def median_interval(differences: ArrayLike, alpha: float = ALPHA) -> Interval:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bench.executors._slurm_queue import squeue
+
 
 class Batch:
     """The runs of one job, by folder; called by submitit on the compute node."""
@@ -20,9 +22,10 @@ class Batch:
 
     def __call__(self) -> None:
         """Run what has no result yet; queue the job again when warned of its end."""
-        from bench.contracts.executor import Job
-        from bench.executors.processes import Processes, serve
-        from bench.runs import store
+        from bench.contracts.executor import Job  # late: saves start-up time
+        from bench.executors.processes import Processes  # late: saves start-up time
+        from bench.runs import store  # late: saves start-up time
+        from bench.runs.forkserver import serve  # late: saves start-up time
 
         todo = [folder for path in self.folders if not store.done(folder := Path(path))]
         jobs = [Job(spec=store.read_spec(folder), folder=folder) for folder in todo]
@@ -51,7 +54,7 @@ class Batch:
         return DelayedSubmission(Batch(self._left(), self.side_by_side))
 
     def _left(self) -> list[str]:
-        from bench.runs import store
+        from bench.runs import store  # late: saves start-up time
 
         return [path for path in self.folders if store.read_result(Path(path)) is None]
 
@@ -68,8 +71,6 @@ def _still_wanted() -> bool:
     Under preemption it is still running, within its grace; a job that ends then by itself is not
     queued again by Slurm, so it must do so. After scancel it is cancelled, and stays so.
     """
-    from bench.executors.slurm import squeue
-
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     task = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
     return squeue().get(task if array else os.environ["SLURM_JOB_ID"]) == "RUNNING"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +24,18 @@ class Inline(Executor):
 
     def poll(self) -> dict[Path, Outcome]:
         """Run the next job to its end."""
-        from bench.runs.run import execute
+        from bench.runs import store  # late: torch is loaded only where runs are executed
+        from bench.runs.run import execute  # likewise
 
         if not self.active:
             return {}
         job = self._waiting.popleft()
-        return {job.folder: execute(job.spec, job.folder, lambda: self._stop)}
+        try:
+            spec = store.read_spec(job.folder)
+        except OSError as error:
+            print(f"{job.folder}: {error}", file=sys.stderr)
+            return {job.folder: Outcome.of(error)}
+        return {job.folder: execute(spec, job.folder, lambda: self._stop)}
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import math
-import os
 import re
 import shlex
 import shutil
@@ -20,6 +18,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from bench.contracts.executor import Executor, Job, Outcome
 from bench.executors._slurm_job import Batch
+from bench.executors._slurm_queue import squeue
 from bench.names import TASK
 from bench.runs import store
 
@@ -203,35 +202,6 @@ class Slurm(Executor):
     def active(self) -> int:
         """See `Executor.active`."""
         return len(self._jobs)
-
-
-def squeue(attempts: int = 8) -> dict[str, str]:
-    """Return job → state of this user's jobs, arrays by task; asked again where Slurm is not up.
-
-    Raises
-    ------
-    ValueError
-        When it does not answer, by default for two minutes: not knowing is not having ended.
-    """
-    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T"]
-    command.append(f"--user={_user()}")
-    reason = ""
-    for attempt in range(attempts):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            if done.returncode == 0:
-                return dict(
-                    line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line
-                )
-            reason = done.stderr
-        except subprocess.TimeoutExpired:
-            reason = "no answer in 60 s"
-        time.sleep(min(2.0**attempt, 30))
-    raise ValueError(f"slurm: squeue does not answer: {' '.join(reason.split())[-200:]}")
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 def _result(folder: Path) -> Outcome | None:

@@ -63,8 +63,8 @@ def provenance() -> dict[str, str]:
     """Return commit, date and the versions that numbers may depend on."""
     import torch
 
-    import bench
-    from bench.runs.provenance import commit
+    import bench  # late: saves start-up time
+    from bench.runs.provenance import commit  # late: saves start-up time
 
     return {
         "commit": commit(),

@@ -69,8 +69,8 @@ def _truth(truth: Truth, recorded: dict[str, Any]) -> Iterator[Finding]:
 
 def _default_column() -> Finding:
     """Read a table that holds both budgets and say neither: 200 epochs is what must come out."""
-    from bench.contracts import registry
-    from bench.spaces.nb201 import cells
+    from bench.contracts import registry  # late: saves start-up time
+    from bench.spaces.nb201 import cells  # late: saves start-up time
 
     known = [cells.encode(cell) for cell in cells.unique()[:3]]
     rows = [f"{name},{50 + i},{90 + i}" for i, name in enumerate(known)]
@@ -86,7 +86,7 @@ def _default_column() -> Finding:
 
 def _look_up(setup: Setup, truth: Truth) -> Finding:
     """Look cells up: each must be worth its own row of the table."""
-    from bench.runs.run import judge_cell
+    from bench.runs.run import judge_cell  # late: saves start-up time
 
     wrong = [
         name

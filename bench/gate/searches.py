@@ -127,9 +127,9 @@ def steps(setup: Setup, state: SearchState, look: Callable[[SearchState], None])
 
 def outcome(name: str, seed: int) -> Numbers:
     """Run one of the judged searches; a search that diverges is worth NaN in every metric."""
-    from bench.ranking.measure import measure
-    from bench.runs.run import judge_cell
-    from bench.search.loop import DivergedError
+    from bench.ranking.measure import measure  # late: saves start-up time
+    from bench.runs.run import judge_cell  # late: saves start-up time
+    from bench.search.loop import DivergedError  # late: saves start-up time
 
     with arithmetic():
         setup, state = prepare(name, JUDGED[name], seed)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from bench.batches import normalise
 from bench.contracts.data import Batch
+from bench.contracts.moment import Moment
 from bench.contracts.space import Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 from bench.search.composition import BoundHooks, Composition
 from bench.streams import generator
 
@@ -57,7 +58,8 @@ class Watch(Protocol):
 
 def watched(setup: SearchView, watch: Watch) -> SearchView:
     """Return the same search whose forward passes tell ``watch`` what happens in the cells."""
-    return setup.having(composition=_Watched(setup.composition.variants, setup.space, watch))
+    variants = [v for v in setup.composition.variants if isinstance(v, Variant)]
+    return setup.having(composition=_Watched(variants, setup.space, watch))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from bench.batches import normalise
 from bench.contracts.data import Batch
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._hessian import Eigenpair, Loss, eigenpairs, largest, matrix
+from bench.metrics import Metric, reading
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 SPECTRUM = "hessian_spectrum_"
 FULL = 8192
@@ -55,6 +57,17 @@ class AlphaHessian(Instrument):
 
     details: ClassVar[str] = SPECTRUM
     cost: ClassVar[str] = "about 55 F per batch; with lanczos 11 F to 17 F, up to 30 F at the start"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "hessian_eigenvalue_max*",
+            "largest eigenvalue of the validation loss in alpha",
+            "",
+            3,
+            "lower",
+        ),
+        reading("hessian_eigenvalue_magnitude*", "its eigenvalue of largest magnitude, signed"),
+        reading("hessian_trace", "trace of that Hessian"),
+    )
     paper: ClassVar[str] = (
         "Zela et al. 2020, Understanding and Robustifying Differentiable Architecture Search "
         "(RobustDARTS), arXiv:1909.09656"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.contracts.instrument import Instrument, Reading
+from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -20,6 +21,18 @@ class Cell(Instrument):
     """
 
     cost: ClassVar[str] = "nothing"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "skip_count*",
+            "skip connections of the argmax cell; per cell type by suffix",
+            "edges",
+            1,
+            "lower",
+        ),
+        reading("weight_free_share*", "share of its edges without weights", "", 2, "lower"),
+        reading("alpha_entropy", "mean entropy of the mixture weights over edges", "nats"),
+        reading("p_*", "mean mixture weight of an operation over edges"),
+    )
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""

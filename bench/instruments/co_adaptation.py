@@ -14,10 +14,12 @@ from torch import Tensor
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._collinearity import QUANTITIES, Collinearity, Moments, collinearity
 from bench.instruments._inside import competing, probe, watched
+from bench.metrics import Metric, reading
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 PREFIX = "coadaptation_at_"
 OVER: dict[str, Callable[[list[float]], Any]] = {
@@ -53,6 +55,24 @@ class CoAdaptation(Instrument):
     )
     details: ClassVar[str] = PREFIX
     cost: ClassVar[str] = "batches/3 F, and the products of positions · batch observations"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "coadaptation_cka_*",
+            "linear CKA of the outputs of an edge's operations, over edges",
+            "",
+            3,
+            "lower",
+        ),
+        reading(
+            "coadaptation_correlation_*",
+            "absolute correlation of their outputs, over edges",
+            "",
+            3,
+            "lower",
+        ),
+        reading("coadaptation_condition*", "condition number of their correlation or Gram matrix"),
+        reading("coadaptation_vif_*", "variance inflation of one on the others", "", 2, "lower"),
+    )
 
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
     positions: int | None = Field(

@@ -13,11 +13,13 @@ from pydantic import Field
 from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
 from bench.contracts.space import Architecture
+from bench.metrics import Metric, reading
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 NAN = float("nan")
 
@@ -49,6 +51,17 @@ class DiscretisationGap(Instrument):
     )
     cost: ClassVar[str] = (
         "2·(images + calibration·images/batch)/(3·search batch) F; finetune·steps per epoch F"
+    )
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading("gap_soft", "accuracy of the supernet under its mixture", "%", 2, "higher"),
+        reading(
+            "gap_discrete", "accuracy of the argmax cell with inherited weights", "%", 2, "higher"
+        ),
+        reading("gap_finetuned", "the same after a few epochs of weight steps", "%", 2, "higher"),
+        reading("gap_true", "accuracy of that cell trained on its own", "%", 2, "higher"),
+        reading("discrete_drop", "gap_soft minus gap_discrete", "points", 2, "lower"),
+        reading("regret", "best accuracy of the table minus gap_true", "points", 2, "lower"),
+        reading("mixture_entropy", "entropy of the mixture over that of equal weights"),
     )
 
     images: int | None = Field(1000, ge=2, description="validation images; null: the whole half")
@@ -118,9 +131,9 @@ class DiscretisationGap(Instrument):
         """Return a copy of the state whose weights were trained under the cell, if they can be."""
         # Only when it acts: saves start-up time.
         from bench.search.loop import DivergedError, weight_step
-        from bench.search.setup import Setup
-        from bench.search.state import SearchState
-        from bench.selection._projection import tuning
+        from bench.search.setup import Setup  # late: saves start-up time
+        from bench.search.state import SearchState  # late: saves start-up time
+        from bench.selection._projection import tuning  # late: saves start-up time
 
         # An edge that the cell does not have is decided too, and then dropped.
         decided = {edge: max(0, operation) for edge, operation in enumerate(cell)}

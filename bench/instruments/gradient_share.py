@@ -14,10 +14,12 @@ from torch.nn import functional as F
 
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import competing, probe, watched
+from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
     from bench.contracts.data import Batch
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
     from bench.contracts.space import Space
 
 Floats = NDArray[np.float64]
@@ -49,6 +51,15 @@ class GradientShare(Instrument):
 
     details: ClassVar[str] = PREFIX
     cost: ClassVar[str] = "batches F"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "gradient_share*", "share of the mixture weights' gradient on weight-free operations"
+        ),
+        reading(
+            "gradient_excess*", "that share minus what it would be if all operations were alike"
+        ),
+        reading("gradient_null*", "that null"),
+    )
 
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
 

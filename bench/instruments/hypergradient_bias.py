@@ -13,11 +13,13 @@ from bench.contracts.instrument import Instrument, Reading
 from bench.contracts.space import Active, Space
 from bench.hypergradients.reverse import Reverse
 from bench.instruments import _bias as bias
+from bench.metrics import Metric, reading
 from bench.search.settings import HypergradientField
 from bench.streams import seed_of
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 PREFIX = "bias_"
 
@@ -51,6 +53,15 @@ class HypergradientBias(Instrument):
 
     details: ClassVar[str] = PREFIX
     cost: ClassVar[str] = "sequences·(3 T to 5 T) F of the reference, about as much for estimators"
+    measures: ClassVar[tuple[Metric, ...]] = tuple(
+        reading(f"bias_*_{quantity}", f"an estimator of the hypergradient: its {quantity} beside the "
+                "long-horizon reference")
+        for quantity in (
+            "cosine", "sign", "error", "ratio", "bias", "variance", "skip", "skip_share",
+            "skip_share_se", "skip_shift", "skip_shift_se", "implicit_skip", "norm", "seconds",
+            "megabytes", "diverged", "indefinite",
+        )
+    )  # fmt: skip
 
     every: int = Field(25, ge=1, description="read after every so many epochs")
     sequences: int = Field(16, ge=1, description="R; below 16 for trials only")

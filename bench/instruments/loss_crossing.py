@@ -12,9 +12,11 @@ from torch.nn import functional as F
 
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import probe
+from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class LossCrossing(Instrument):
@@ -30,6 +32,18 @@ class LossCrossing(Instrument):
     """
 
     cost: ClassVar[str] = "batches/3 F"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading("crossing_loss", "loss on frozen training images", "nats", 3, "lower"),
+        reading(
+            "crossing_epochs",
+            "epochs until that loss is reached",
+            "epochs",
+            2,
+            "lower",
+            censored=True,
+        ),
+        reading("crossing_steps", "weight steps until then", "steps", 0, "lower", censored=True),
+    )
 
     loss: float = Field(1.0, gt=0, description="cross-entropy to reach, in nats")
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")

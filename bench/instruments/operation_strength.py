@@ -16,11 +16,13 @@ from torch.nn import functional as F
 from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
 from bench.instruments._inside import competing
+from bench.metrics import Metric, reading
 from bench.ranking.correlation import tau_b
 from bench.streams import generator
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 Floats = NDArray[np.float64]
 Worth = dict[tuple[int, int], Floats]
@@ -59,6 +61,18 @@ class OperationStrength(Instrument):
     cost: ClassVar[str] = (
         "(1 + E·(2·O + 1 + pairs)) forward passes on the images for O operations besides `none`: "
         "61·images/(3·batch) F on NAS-Bench-201 with one pair"
+    )
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading("strength_masked*", "what masking an operation costs, mean over operations"),
+        reading("strength_alone*", "what an operation gives alone, mean over operations"),
+        reading("strength_interaction*", "what masking two costs beyond the sum, mean over pairs"),
+        reading(
+            "strength_tau_*",
+            "τ of mixture weights with what operations cost or give",
+            "",
+            2,
+            "higher",
+        ),
     )
 
     every: int = Field(5, ge=1, description="read after every so many epochs")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.contracts.instrument import Instrument, Reading
+from bench.metrics import Metric, reading
 from bench.ranking.population import Population
 from bench.ranking.protocol import Protocol
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class Ranking(Instrument):
@@ -23,6 +25,15 @@ class Ranking(Instrument):
     """
 
     cost: ClassVar[str] = "size · images/(3·batch) F, half of that where cells share work"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "rank_tau*",
+            "τ of sub-networks' scores with their true accuracy, along the search",
+            "",
+            2,
+            "higher",
+        ),
+    )
 
     size: int = Field(100, ge=2, description="unique cells, drawn at random, the same always")
     images: int = Field(500, ge=2, description="validation images")
@@ -33,7 +44,7 @@ class Ranking(Instrument):
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
-        from bench.ranking.measure import measure
+        from bench.ranking.measure import measure  # late: saves start-up time
 
         if setup.truth is None or not setup.truth.reference:
             names = ("rank_tau", "rank_tau_loss", "rank_tau_parameters")

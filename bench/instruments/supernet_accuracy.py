@@ -9,9 +9,11 @@ from pydantic import Field
 
 from bench.batches import plain_batches
 from bench.contracts.instrument import Instrument, Reading
+from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
-    from bench.contracts.search import RunSettings, SearchView, StateView
+    from bench.contracts.search import SearchView, StateView
+    from bench.contracts.settings import RunSettings
 
 
 class SupernetAccuracy(Instrument):
@@ -21,6 +23,12 @@ class SupernetAccuracy(Instrument):
     """
 
     cost: ClassVar[str] = "images/(3·batch) F"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "valid_accuracy", "accuracy of the supernet itself, mixture and all", "%", 2, "higher"
+        ),
+        reading("valid_loss", "validation loss of the supernet", "nats", 3, "lower"),
+    )
 
     images: int = Field(1000, ge=1, description="validation images, the same at every reading")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.contracts.instrument import Instrument, Reading
+from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -14,6 +15,11 @@ class TrueAccuracy(Instrument):
     """Ground-truth accuracy (percent) of the argmax cell: ``true_accuracy``; NaN without truth."""
 
     cost: ClassVar[str] = "a table look-up"
+    measures: ClassVar[tuple[Metric, ...]] = (
+        reading(
+            "true_accuracy", "accuracy of the argmax cell trained on its own", "%", 2, "higher"
+        ),
+    )
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""

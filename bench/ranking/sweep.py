@@ -80,9 +80,9 @@ def _rows(
     protocols: Callable[[Protocol], list[tuple[dict[str, Any], Protocol]]],
     notify: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
-    from bench.runs import store
-    from bench.runs.reopen import reopen
-    from bench.runs.run import arithmetic
+    from bench.runs import store  # late: saves start-up time
+    from bench.runs.reopen import reopen  # late: saves start-up time
+    from bench.runs.run import arithmetic  # late: saves start-up time
 
     for folder in runs:
         spec = store.read_spec(folder)

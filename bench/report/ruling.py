@@ -13,10 +13,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from bench.ablation.criteria import FEWEST, Criterion, Decision, Explanation, Kind, judge, together
+from bench.ablation.criteria import (
+    Criterion,
+    Decision,
+    Explanation,
+    Failed,
+    Kind,
+    judge,
+    manipulated,
+    together,
+)
 from bench.ablation.layers import first_error
 from bench.ablation.yamlfile import dotted
-from bench.metrics import METRICS, bounds, number, p_text, plural
+from bench.metrics import bounds, metric, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals, svg
 from bench.report.contrast import values
@@ -25,7 +34,14 @@ from bench.runs.manifest import MANIFEST
 
 WORDS: dict[Kind, str] = {
     "confirmed": "Confirmed", "refuted": "Refuted", "undecided": "Undecided",
+    "not judged": "Not judged",
 }  # fmt: skip
+SUPPORT: dict[Kind, str] = {
+    "confirmed": "supports",
+    "refuted": "speaks against",
+    "undecided": "open",
+}
+"""What a criterion that is not the primary one does to the explanation."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +66,39 @@ class Judged:
             return f"{c.quantity} was not measured in any pair of finished runs."
         digits = decimals(c)
         control = c.against or (f"{c.value:g}" if c.value else "zero")
-        limits = bounds(d.effect, digits, "95 % interval {} to {}", signed=True)
+        limits = bounds(d.effect, digits, "interval {} to {}", signed=True)
         text = (
-            f"{c.quantity} of {c.of} minus {control}: {number(d.effect.estimate, digits, signed=True)} "
-            f"({limits or 'no interval'}; {plural(d.seeds, 'seed')}; smallest effect of interest "
-            f"{number(c.sign * c.smallest, digits, signed=True)})"
+            f"{c.quantity} of {c.of} minus {control}: median "
+            f"{number(d.effect.estimate, digits, signed=True)} ({limits or self.listed}; smallest "
+            f"effect of interest {number(c.sign * c.smallest, digits, signed=True)}): beyond it in "
+            f"{d.beyond} of {plural(d.seeds, 'seed')}, short of it in {d.short}"
         )
         return f"{text}. {self._follows()}"
 
+    @property
+    def listed(self) -> str:
+        """The differences themselves, where they are too few for an interval."""
+        digits = decimals(self.criterion)
+        return ", ".join(number(v, digits, signed=True) for v in self.differences.values())
+
+    @property
+    def word(self) -> str:
+        """What it says: of the primary criterion the answer, of another whether it supports."""
+        primary = self.criterion.role == "primary"
+        return self.decision.kind if primary else SUPPORT[self.decision.kind]
+
     def _follows(self) -> str:
         d, c = self.decision, self.criterion
+        word = f"{self.word[0].upper()}{self.word[1:]}"
         if d.kind == "confirmed":
-            return "Confirmed."
+            return f"{word}."
         if d.kind == "refuted":
-            if d.effect.excludes(0.0) and c.sign * d.effect.estimate > 0:
-                return "Refuted: the effect is there, but smaller than would matter."
-            return "Refuted: the interval excludes an effect that would matter."
-        if d.seeds < FEWEST:
-            return f"Undecided: fewer than {FEWEST} seeds."
+            if c.sign * d.effect.estimate > 0 and c.sign * min(d.effect.low, d.effect.high) > 0:
+                return f"{word}: the effect is there, but smaller than would matter."
+            return f"{word}: an effect that would matter is excluded."
         if d.more is None:
-            return "Undecided, and out of reach of more seeds at this spread."
-        return f"Undecided: about {plural(d.more, 'more seed')} at this mean and spread."
+            return f"{word}, and out of reach of more seeds if they go on like this."
+        return f"{word}: about {plural(d.more, 'more seed')} if they go on like this."
 
 
 @dataclass(frozen=True)
@@ -88,29 +116,39 @@ class Verdict:
     summary: Summary
     explanation: Explanation
     criteria: tuple[Judged, ...]
+    failed: Failed
     kind: Kind
     p: float
 
     @property
+    def primary(self) -> Judged:
+        """The criterion that decides."""
+        return next(j for j in self.criteria if j.criterion.role == "primary")
+
+    @property
     def more(self) -> int | None:
-        """Seeds that would decide every undecided criterion, at their means and spreads."""
-        needed = [j.decision.more for j in self.criteria if j.decision.kind == "undecided"]
-        known = [n for n in needed if n is not None]
-        return max(known) if known and len(known) == len(needed) else None
+        """Seeds that would decide the primary criterion, if they went on like those that are there."""
+        return self.primary.decision.more
 
     @property
     def headline(self) -> str:
         """The verdict in a few words, with what is missing."""
         text = WORDS[self.kind]
-        if self.kind == "undecided":
-            if all(j.decision.kind == "confirmed" for j in self.criteria):
-                return f"{text}: every criterion holds, but not after Holm's correction"
-            more = self.more
-            return f"{text}: needs about {plural(more, 'more seed')}" if more else text
-        if self.kind == "refuted":
-            failed = sum(j.decision.kind == "refuted" for j in self.criteria)
-            return f"{text} on {failed} of {len(self.criteria)} criteria"
+        if self.kind == "not judged":
+            return f"{text}: the baseline did not fail often enough"
+        if self.kind == "undecided" and self.more:
+            return f"{text}: needs about {plural(self.more, 'more seed')}"
         return text
+
+    @property
+    def check(self) -> str:
+        """Say whether there was anything to explain: how often the baseline failed."""
+        asked, found = self.explanation.failure, self.failed
+        return (
+            f"The baseline {asked.of} failed ({asked.metric}) in {found.failed} of "
+            f"{plural(found.runs, 'search')}: a rate of at least {found.low:.2f} (95 %), "
+            f"{'above' if found.enough else 'not above'} the {asked.above:g} that the file asks for"
+        ).replace("searchs", "searches")
 
 
 def decimals(criterion: Criterion) -> int:
@@ -126,7 +164,7 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
     ValueError
         When a folder is no output folder, or its ablation states no explanation.
     """
-    found: list[tuple[Summary, Explanation, list[Judged]]] = []
+    found: list[tuple[Summary, Explanation, Failed]] = []
     for root in roots:
         summary = Summary.read(root)
         stated = summary.manifest.get("explanation")
@@ -137,20 +175,34 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
         except ValidationError as error:
             place, message = first_error(error)
             raise ValueError(f"{root / MANIFEST}: explanation.{dotted(place)}: {message}") from None
-        judged = []
-        for criterion in explanation.criteria:
-            d = differences(summary, criterion)
-            judged.append(Judged(criterion, d, judge(list(d.values()), criterion)))
-        found.append((summary, explanation, judged))
-    kinds = together([[j.decision for j in judged] for _, _, judged in found])
+        outcomes = values(summary.runs, explanation.failure.of, explanation.failure.metric)
+        found.append((summary, explanation, manipulated(outcomes.tolist(), explanation.failure)))
+    judged = [_judge(summary, explanation, len(found)) for summary, explanation, _ in found]
+    kinds = together(
+        [next(j.decision for j in own if j.criterion.role == "primary") for own in judged],
+        [failed for _, _, failed in found],
+    )
     return [
-        Verdict(summary, explanation, tuple(judged), kind, p)
-        for (summary, explanation, judged), (kind, p) in zip(found, kinds, strict=True)
+        Verdict(summary, explanation, own, failed, kind, p)
+        for (summary, explanation, failed), own, (kind, p) in zip(found, judged, kinds, strict=True)
     ]
 
 
+def _judge(summary: Summary, explanation: Explanation, tests: int) -> tuple[Judged, ...]:
+    """Judge every criterion of one explanation."""
+    looked, judged = bool(summary.manifest.get("until")), []
+    for criterion in explanation.criteria:
+        d = differences(summary, criterion)
+        asked = tests if criterion.role == "primary" else 1
+        judged.append(Judged(criterion, d, judge(list(d.values()), criterion, asked, looked)))
+    return tuple(judged)
+
+
 def differences(summary: Summary, criterion: Criterion) -> dict[int, float]:
-    """Return a criterion's difference for every seed that has what it needs."""
+    """Return a criterion's difference for every seed that has what it needs.
+
+    Infinite or NaN where what is timed was never reached by one, or by both.
+    """
     ours = per_seed(summary, criterion.of, criterion)
     if criterion.against is None:
         return {seed: value - criterion.value for seed, value in sorted(ours.items())}
@@ -165,8 +217,9 @@ def per_seed(summary: Summary, label: str, criterion: Criterion) -> dict[int, fl
     if criterion.when is None:
         column = values(summary.runs, label, criterion.metric)
         if not column.empty:
-            return {int(str(seed)): float(value) for seed, value in column.items()}
-    found: dict[int, float] = {}
+            read = {int(str(seed)): float(value) for seed, value in column.items()}
+            return _censored(summary, label, criterion) | read
+    found = _censored(summary, label, criterion)
     for seed, run in _readings(summary, label, criterion.metric).groupby("seed"):
         if criterion.when is not None:
             run = _window(summary, label, run, criterion)
@@ -175,6 +228,15 @@ def per_seed(summary: Summary, label: str, criterion: Criterion) -> dict[int, fl
         if not run.empty:
             found[int(str(seed))] = float(run["value"].mean())
     return found
+
+
+def _censored(summary: Summary, label: str, criterion: Criterion) -> dict[int, float]:
+    """Return infinity for every finished run where what is timed may never have been reached."""
+    if not metric(criterion.metric).censored:
+        return {}
+    runs = summary.runs
+    finished = runs[(runs["label"] == label) & (runs["status"] == "ok")]
+    return {int(str(seed)): math.inf for seed in finished["seed"]}
 
 
 def _agreement(summary: Summary, label: str, criterion: Criterion) -> dict[int, float]:
@@ -232,9 +294,11 @@ def _draw(figure: Figure, verdict: Verdict) -> None:
         c, effect = judged.criterion, judged.decision.effect
         unit = c.sign / c.smallest
         for seed_value in judged.differences.values():
+            if math.isnan(seed_value):
+                continue
             x = float(np.clip(seed_value * unit, -LIMIT, LIMIT))
             axes.plot(x, row + 0.22, ".", color=svg.FOREGROUND, alpha=0.4, ms=4)
-        if not math.isfinite(effect.estimate):
+        if math.isnan(effect.estimate):
             continue
         colour = {"confirmed": svg.PALETTE[2], "refuted": svg.PALETTE[1]}.get(
             judged.decision.kind, svg.PALETTE[0]
@@ -271,14 +335,14 @@ def paths(verdict: Verdict, name: str) -> str:
     panels = figure.subplots(1, MOST)  # always as many, so that all figures have one scale
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
-    for axes, metric in zip(panels, metrics, strict=False):
+    for axes, reading in zip(panels, metrics, strict=False):
         for label in labels:
-            rows = history[(history["label"] == label) & (history["metric"] == metric)]
+            rows = history[(history["label"] == label) & (history["metric"] == reading)]
             for _, run in rows.groupby("seed"):
                 axes.plot(run["epoch"], run["value"], color=colours[label], lw=0.6, alpha=0.4)
             mean = rows.groupby("epoch")["value"].mean()
             axes.plot(mean.index, mean, color=colours[label], lw=2, label=label)
-        axes.set_title(svg.shortened(metric, 34))
+        axes.set_title(svg.shortened(reading, 34))
         axes.set_xlabel("epoch")
     panels[len(metrics) - 1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return svg.to_svg(figure, name, f"readings along the search: {', '.join(metrics)}")
@@ -349,22 +413,25 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
         name = verdict.summary.manifest["name"]
         lines += [
             f"## {verdict.headline}: {verdict.explanation.claim}", "",
+            f"{verdict.check}.", "",
             f"`{name}`, {scale(verdict.summary)}; Holm p {p_text(verdict.p)}.", "",
-            "| criterion | effect | 95 % interval | of interest | seeds | |",
-            "|---|---:|---:|---:|---:|---|",
+            "| | criterion | median | interval, or the seeds | of interest | beyond / short / seeds | |",
+            "|---|---|---:|---:|---:|---:|---|",
         ]  # fmt: skip
         for judged in verdict.criteria:
             c, d = judged.criterion, judged.decision
             digits = decimals(c)
             lines.append(
-                f"| {c.says} (`{c.quantity}`) | {number(d.effect.estimate, digits, signed=True)} | "
-                f"{bounds(d.effect, digits, signed=True) or '—'} | "
-                f"{number(c.sign * c.smallest, digits, signed=True)} | {d.seeds} | {d.kind} |"
+                f"| {c.role} | {c.says} (`{c.quantity}`) | "
+                f"{number(d.effect.estimate, digits, signed=True)} | "
+                f"{bounds(d.effect, digits, signed=True) or judged.listed or '—'} | "
+                f"{number(c.sign * c.smallest, digits, signed=True)} | "
+                f"{d.beyond} / {d.short} / {d.seeds} | {judged.word} |"
             )
         lines.append("")
     return "\n".join(lines)
 
 
-def meaning(metric: str) -> str:
-    """Return what a column of the results means; empty for readings of instruments."""
-    return METRICS[metric].meaning if metric in METRICS else ""
+def meaning(name: str) -> str:
+    """Return what a column of the results or a reading means."""
+    return metric(name).meaning

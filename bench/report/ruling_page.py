@@ -10,10 +10,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from bench.ablation.criteria import FEWEST
 from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
-from bench.report.page import POLICY, environment
+from bench.report.page import environment
 from bench.report.ruling import (
     LIMIT,
     Verdict,
@@ -26,7 +25,7 @@ from bench.report.ruling import (
     scale,
 )
 from bench.runs.checkpoint import write_atomically
-from bench.statistics import Interval
+from bench.statistics import Interval, seeds_needed
 
 PAGE = "report.html"
 
@@ -40,10 +39,9 @@ def write(verdicts: Sequence[Verdict], to: Path) -> list[Path]:
             environment()
             .get_template("verdict.html")
             .render(
-                policy=POLICY,
                 verdicts=[_entry(verdict, i, to) for i, verdict in enumerate(verdicts, start=1)],
                 lead=lead,
-                fewest=FEWEST,
+                fewest=seeds_needed(len(verdicts)),
                 fall=f"{signals.FALL:g}",
                 limit=f"{LIMIT:g}",
             )
@@ -67,14 +65,16 @@ def _entry(verdict: Verdict, index: int, to: Path) -> dict[str, Any]:
         digits = decimals(c)
         rows.append({
             "says": c.says, "sentence": judged.sentence, "metric": c.quantity,
-            "meaning": meaning(c.metric), "kind": d.kind, "seeds": d.seeds,
+            "meaning": meaning(c.metric), "kind": judged.word, "seeds": d.seeds, "role": c.role,
+            "css": d.kind if c.role == "primary" else "", "beyond": d.beyond, "short": d.short,
             "when": "" if c.when is None else f"{c.when[0]:.0%} to {c.when[1]:.0%}",
             "effect": number(d.effect.estimate, digits, signed=True),
-            "bounds": bounds(d.effect, digits, signed=True) or MISSING,
+            "bounds": bounds(d.effect, digits, signed=True) or judged.listed or MISSING,
             "smallest": number(c.sign * c.smallest, digits, signed=True),
         })  # fmt: skip
     return {
-        "name": verdict.summary.manifest["name"], "kind": verdict.kind,
+        "name": verdict.summary.manifest["name"], "kind": verdict.kind.replace(" ", "_"),
+        "check": verdict.check,
         "headline": verdict.headline, "claim": verdict.explanation.claim,
         "p": p_text(verdict.p), "scale": scale(verdict.summary), "rows": rows,
         "forest": Markup(forest(verdict, f"forest{index}")),

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -33,6 +34,15 @@ STYLE: dict[Any, Any] = {
     "axes.formatter.useoffset": False,
     "lines.solid_capstyle": "round", "savefig.facecolor": "none",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the page."""
+
+    name: str
+    title: str
+    image: str
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:

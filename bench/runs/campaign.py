@@ -70,6 +70,7 @@ class Campaign:
     enough: bool = False
     error: str = ""
     _jobs: dict[Path, Job] = field(default_factory=dict, repr=False)
+    _specs: dict[Path, RunSpec] = field(default_factory=dict, repr=False)
     _waiting: list[Job] = field(default_factory=list, repr=False)
     _again: Counter[Path] = field(default_factory=Counter, repr=False)
     _not_before: dict[Path, float] = field(default_factory=dict, repr=False)
@@ -167,6 +168,7 @@ class Campaign:
                     continue
             except OSError as error:
                 _say(folder, error)  # as is said again if it stays so
+            self._specs[folder] = spec
             self._jobs[folder] = Job(spec=spec, folder=folder)
             self._waiting.append(self._jobs[folder])
 
@@ -184,7 +186,7 @@ class Campaign:
     def _prepared(self, job: Job) -> bool:
         """Write what the run is to do; say whether that could be done."""
         try:
-            store.write_spec(job.folder, job.spec)
+            store.write_spec(job.folder, self._specs[job.folder])
         except OSError as error:
             _say(job.folder, error)
             self._note(job, Outcome.of(error))

@@ -276,7 +276,7 @@ def judge_cell(
 
 def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     """Rank sub-networks against the truth by the run's protocol; keep every score."""
-    from bench.ranking.measure import measure
+    from bench.ranking.measure import measure  # late: saves start-up time
 
     protocol, clock = setup.settings.ranking, Clock()
     assert protocol is not None

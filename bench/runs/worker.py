@@ -76,7 +76,7 @@ def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
     """
     flag = StopFlag()
     os.environ.update(environment or {})
-    from bench.runs.run import execute
+    from bench.runs.run import execute  # late: saves start-up time
 
     path = Path(folder)
     try:

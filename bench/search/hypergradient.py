@@ -13,8 +13,8 @@ from bench.contracts.hypergradient import Estimate, Tensors, Trained
 
 if TYPE_CHECKING:
     from bench.contracts.data import Batch
+    from bench.contracts.moment import Moment
     from bench.contracts.search import SearchView, StateView
-    from bench.contracts.variant import Moment
 
 
 def estimate(setup: SearchView, state: StateView) -> Estimate:

@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from bench.batches import steps_per_epoch, training_batch
 from bench.contracts.data import Batch, Halves, Images
 from bench.contracts.hypergradient import Hypergradient, InnerStep, Problem, Tensors
+from bench.contracts.moment import Moment, Phase
 from bench.contracts.search import SearchView, StateView
 from bench.contracts.space import Active, Space
 from bench.contracts.truth import Truth
-from bench.contracts.variant import Moment, Phase, Variant
+from bench.contracts.variant import Variant
 from bench.devices import resolve_device
 from bench.search import hypergradient as estimation
 from bench.search.composition import Composition
@@ -215,15 +216,23 @@ def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
     )
 
 
-def initial_state(setup: Setup) -> SearchState:
-    """Return the state before the first step; it depends on the seed alone."""
+def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
+    """Return the state before the first step; it depends on the seed alone.
+
+    Parameters
+    ----------
+    epoch
+        After how many epochs: a supernet may grow along the search.
+    """
     images, search = setup.data.train, setup.settings.search
-    supernet = setup.space.supernet(
-        images.channels, images.classes, setup.seed, **setup.composition.options
-    ).to(setup.device)
+    supernet = (
+        setup.composition.grown(epoch, search.epochs)
+        .supernet(images.channels, images.classes, setup.seed, **setup.composition.options)
+        .to(setup.device)
+    )
     supernet.compiled = setup.settings.kernel == "auto" and supernet.prepare_kernel()
     if setup.settings.kernel == "inductor":
-        from bench.kernels import inductor
+        from bench.kernels import inductor  # late: saves start-up time
 
         step = (search.batch, *images.pixels.shape[1:])
         supernet.inductor = inductor.prepare(supernet, step, setup.space.candidates())
@@ -235,6 +244,7 @@ def initial_state(setup: Setup) -> SearchState:
         for name, value in (initial | setup.composition.parameters(setup.seed)).items()
     }
     weights, optimizer = search.weights, search.architecture
+    decay = setup.composition.architecture_decay
     state = SearchState(
         supernet,
         architecture,
@@ -246,7 +256,7 @@ def initial_state(setup: Setup) -> SearchState:
         ),
         torch.optim.Adam(
             list(architecture.values()), lr=optimizer.lr, betas=optimizer.betas,
-            weight_decay=optimizer.weight_decay,
+            weight_decay=optimizer.weight_decay if decay is None else decay,
         ),
     )  # fmt: skip
     state.hypergradient = estimation.initial(setup, state)

@@ -30,8 +30,8 @@ class BestSampled(Selection):
 
     def select(self, setup: SearchView, state: StateView) -> Architecture:
         """See `Selection.select`."""
-        from bench.ranking.evaluate import evaluate
-        from bench.ranking.protocol import Protocol
+        from bench.ranking.evaluate import evaluate  # late: saves start-up time
+        from bench.ranking.protocol import Protocol  # late: saves start-up time
 
         draws = generator("cpu", setup.seed, "best_sampled", state.step)
         cells = list(dict.fromkeys(setup.space.sample(self.k, draws)))

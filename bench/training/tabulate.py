@@ -38,8 +38,10 @@ from bench.ranking.population import Population
 from bench.runs import lock as runlock
 from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
+from bench.tables import long as _long
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, parquet_file
 from bench.training.train import Evaluation, Recipe, epoch_of, in_words, make_optimizer, measure
-from bench.truth import _long
 
 JOURNAL = "trials.jsonl"
 Trial = tuple[str, int]
@@ -150,14 +152,16 @@ def read_recipe(path: Path, sets: list[str]) -> Tabulation:
 class Journal:
     """The trials that are done, a line each; a line that was cut off by a crash is dropped.
 
+    Where there is none yet, it begins with the trials of a table of the same recipe, if there is one.
+
     Raises
     ------
     TruthError
         When the folder holds trials of another recipe.
     """
 
-    def __init__(self, folder: Path, recipe: Tabulation) -> None:
-        self.path, self.rows = folder / JOURNAL, dict[Trial, dict[str, Any]]()
+    def __init__(self, output: Path, recipe: Tabulation) -> None:
+        self.path, self.rows = journal_folder(output) / JOURNAL, dict[Trial, dict[str, Any]]()
         head = {"recipe": recipe.digest}
         lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.exists() else []
         whole = lines[:-1]  # what follows the last line's end was being written
@@ -174,6 +178,9 @@ class Journal:
         text = "\n".join(whole or [json.dumps(head)]) + "\n"
         if text != "\n".join(lines):
             self.path.write_text(text, encoding="utf-8")
+        if not whole and output.is_file():
+            for row in _trials_of(output, recipe):
+                self.add(row)
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a finished trial; on the disk when this returns."""
@@ -189,12 +196,25 @@ def journal_folder(output: Path) -> Path:
     return output.with_name(f"{output.name.removesuffix('.parquet')}.trials")
 
 
+def _trials_of(output: Path, recipe: Tabulation) -> list[dict[str, Any]]:
+    """Return the rows of a table; none where it is of another recipe, or none to be read."""
+    source = str(output)
+    try:
+        file = parquet_file(read_bytes(output, LARGEST), source)
+        if _long.metadata(file).get("sha256") != recipe.digest:
+            return []
+        rows = _long.read(file, source)[0].to_pylist()
+    except TruthError:
+        return []
+    return [{k: v for k, v in row.items() if k != "weight" and v is not None} for row in rows]
+
+
 def kept(recipe: Tabulation, output: Path) -> dict[Trial, dict[str, Any]]:
     """Return the trials that are done, by cell and seed; waits for whoever is at it."""
     folder = journal_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     with runlock.hold(folder):
-        return Journal(folder, recipe).rows
+        return Journal(output, recipe).rows
 
 
 def tabulate(
@@ -208,7 +228,7 @@ def tabulate(
     Parameters
     ----------
     output
-        The parquet file (`bench.truth._long`); the journal is kept beside it in ``<name>.trials``.
+        The parquet file (`bench.tables.long`); the journal is kept beside it in ``<name>.trials``.
     notify
         Called with (trials done, trials in all) after every trial.
 
@@ -218,10 +238,13 @@ def tabulate(
         ``trials``, ``missing`` and ``failed``, a message per trial that raised.
     """
     folder, trials = journal_folder(output), recipe.trials()
+    read = images_of(recipe)  # what is wrong with them is said before anything starts
+    cell = recipe.space.decode(trials[0][0])
+    Evaluation(recipe.space, cell, recipe.data, recipe.training, 0).check(read["train"])
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Trial, str] = {}
     with runlock.hold(folder):
-        journal = Journal(folder, recipe)
+        journal = Journal(output, recipe)
         todo = sorted((trial for trial in trials if trial not in journal.rows), key=recipe.turn)
         try:
             # Closed at once when interrupted: what waits would be trained all the same otherwise.
@@ -266,7 +289,7 @@ def _outcomes(
     recipe: Tabulation, todo: list[Trial], jobs: int
 ) -> Generator[tuple[Trial, dict[str, Any] | str]]:
     """Yield every trial's row as it ends, or what it raised."""
-    from bench.executors.processes import serve
+    from bench.runs.forkserver import serve  # late: saves start-up time
 
     if not todo:
         return
@@ -309,7 +332,18 @@ def _end_with_parent() -> None:
 
 
 def prepare(recipe: Tabulation) -> None:
-    """Read the images for `train`: as `Recipe.test` says, and test images where there are any."""
+    """Read what `train` needs."""
+    _worker.update(recipe=recipe, images=images_of(recipe))
+
+
+def images_of(recipe: Tabulation) -> dict[str, Images]:
+    """Read the images for `train`: as `Recipe.test` says, and test images where there are any.
+
+    Raises
+    ------
+    DataError
+        When any of them cannot be read: a table without test accuracies is not written by mistake.
+    """
     if recipe.training.test == "test":
         images = {"train": recipe.data.load(), "test": recipe.data.load(train=False)}
     else:
@@ -319,7 +353,7 @@ def prepare(recipe: Tabulation) -> None:
             NoTestImagesError
         ):  # digits has none: there is no test accuracy then
             images["test"] = recipe.data.load(train=False)
-    _worker.update(recipe=recipe, images=images)
+    return images
 
 
 def train(trial: Trial) -> dict[str, Any]:

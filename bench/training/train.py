@@ -24,6 +24,7 @@ from bench.contracts.data import DataSource, Images
 from bench.contracts.space import Architecture, Space, Standalone
 from bench.runs import checkpoint, fit
 from bench.streams import generator
+from bench.training.fit import refuse_small_for_network
 
 CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"
 PARTS = ("space", "data", "recipe")
@@ -104,6 +105,18 @@ class Evaluation:
             return halves.train, halves.valid
         return self.data.load(train=True), self.data.load(train=False)
 
+    def check(self, images: Images) -> None:
+        """Refuse, before anything is trained, images too small for the network.
+
+        Raises
+        ------
+        DataError
+            One line with the size that is enough.
+        """
+        refuse_small_for_network(
+            lambda: self.network(images), lambda network, sample: network.both(sample), images
+        )
+
     def network(self, images: Images) -> Standalone:
         """Build the network.
 
@@ -146,10 +159,11 @@ def evaluate(
     ArithmeticError
         When the loss is not finite.
     """
-    from bench.devices import resolve_device
+    from bench.devices import resolve_device  # late: saves start-up time
 
     recipe, device = evaluation.recipe, resolve_device(evaluation.recipe.device)
     train, test = (images.to(device) for images in evaluation.images())
+    evaluation.check(train)
     network = evaluation.network(train).to(device)
     optimizer = make_optimizer(network, recipe)
     history: list[dict[str, float]] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.truth import TruthError
-from bench.truth import _long as long
+from bench.tables import long
 from bench.truth import _official_files as files
 from bench.truth import _published as published
 from bench.truth._trials import trials

@@ -42,7 +42,7 @@ def notes(name: str, table: Mapping[str, Sequence[Any]], out: Path) -> list[str]
             if (counts := dict(Counter(of_cell.values()))) != expected:
                 said = ", ".join(f"{n:,} with {k}" for k, n in sorted(counts.items()))
                 found.append(f"cells by training seeds differ from those published: {said}")
-    from bench.truth._summary import checks, truths
+    from bench.truth._summary import checks, truths  # late: saves start-up time
 
     for truth in truths(str(out)):
         measured = f"{truth.dataset}_{truth.split}_{truth.budget}"

@@ -15,10 +15,10 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError
-from bench.truth import _long as long
-from bench.truth._columns import Measurement, parse_column
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, columns_of_csv, is_parquet, parquet_file, unpack
+from bench.tables import long
+from bench.tables.columns import Measurement, parse_column
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, columns_of_csv, is_parquet, parquet_file, unpack
 from bench.truth.table import Table
 
 FEWEST = 20
@@ -220,7 +220,7 @@ def source_check(table: str, source: Path) -> Check:
     TruthError
         When the table is not an import or a file is missing.
     """
-    from bench.truth._official_files import digest
+    from bench.truth._official_files import digest  # late: saves start-up time
 
     data = read_bytes(Path(table), LARGEST)
     said = long.metadata(parquet_file(data, table)) if is_parquet(data) else {}

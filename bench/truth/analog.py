@@ -16,7 +16,7 @@ from bench.contracts.data import DataSource
 from bench.contracts.identity import Place
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
-from bench.truth._unpickle import read_bytes, safe_load, stand_in
+from bench.tables.unpickle import read_bytes, safe_load, stand_in
 
 PACKAGE = "analog-nasbench"
 MODULE = "analognasbench"
@@ -108,7 +108,7 @@ def _installed() -> tuple[Path, str, str]:
 
 def _read(data: bytes, source: str) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     """Read the package's pickle: {cell: Architecture with baseline_accuracy}."""
-    from bench.spaces.nb201 import cells
+    from bench.spaces.nb201 import cells  # late: saves start-up time
 
     allowed = {
         (f"{MODULE}.data", name): stand_in(name) for name in ("Architecture", "DriftMeasurement")

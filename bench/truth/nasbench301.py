@@ -88,7 +88,7 @@ class Nasbench301(TruthSource):
                 f"the truth 'nasbench301' needs the package {PACKAGE}, which is not here; {HOW}"
             )
         members = self._members()
-        from bench.spaces.darts import Darts
+        from bench.spaces.darts import Darts  # late: saves start-up time
 
         digest = self._hashed(members)
         try:
@@ -118,7 +118,7 @@ class Predictions(Mapping[str, NDArray[np.float64]]):
     """
 
     def __init__(self, ensemble: Any, reference: int) -> None:
-        from bench.spaces.darts import Darts
+        from bench.spaces.darts import Darts  # late: saves start-up time
 
         self.ensemble, self.full = ensemble, Darts()
         drawn = self.full.sample(reference, generator("cpu", 0, PACKAGE))
@@ -138,7 +138,7 @@ class Predictions(Mapping[str, NDArray[np.float64]]):
         return len(self.names)
 
     def _ask(self, name: str) -> NDArray[np.float64]:
-        from bench.spaces.darts.genotypes import fields
+        from bench.spaces.darts.genotypes import fields  # late: saves start-up time
 
         self.full.decode(name)
         found = fields(name)

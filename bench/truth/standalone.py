@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
-from bench.contracts.search import RunSettings
+from bench.contracts.settings import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
@@ -85,7 +85,7 @@ class Standalone(TruthSource):
         first = Evaluation(evaluated, _any_cell(evaluated), images, recipe, 0)
         try:
             pair = first.images()
-            first.network(pair[0])
+            first.check(pair[0])
         except ValueError as error:
             raise TruthError(f"truth: {self.name}: {error}{_hint(recipe)}") from None
         told = {part: first.describe()[part] for part in PARTS}
@@ -173,12 +173,12 @@ class Trained(Truth):
     def _train(self, cell: str, seed: int, notify: Callable[[str], None]) -> float:
         own = self.first
         evaluation = Evaluation(own.space, own.space.decode(cell), own.data, own.recipe, seed)
-        folder = self._folder(evaluation)
-        folder.mkdir(parents=True, exist_ok=True)
-        with runlock.hold(folder):  # another run may have found the same cell
-            if (kept := _kept(folder)) is not None:
-                return kept
-            _drop_unsound(folder, evaluation)
+        with contextlib.ExitStack() as held:
+            folder = self._held(evaluation, held)
+            if folder is not None:
+                if (kept := _kept(folder)) is not None:
+                    return kept
+                _drop_unsound(folder, evaluation)
             notify(f"stand-alone training of the derived cell, seed {seed}")
             try:
                 with _as_evaluated():
@@ -186,8 +186,21 @@ class Trained(Truth):
             except ArithmeticError as error:
                 print(f"stand-alone training diverged: {error}: {cell}", file=sys.stderr)
                 return math.nan
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            if folder is not None:
+                (folder / CHECKPOINT).unlink(missing_ok=True)
         return float(found["accuracy"])
+
+    def _held(self, evaluation: Evaluation, held: contextlib.ExitStack) -> Path | None:
+        """Return the folder that keeps a training, locked; None where there can be none."""
+        try:
+            folder = self._folder(evaluation)
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(runlock.hold(folder))  # another run may have found the same cell
+        except OSError as error:
+            reason = error.strerror or str(error)
+            print(f"warning: stand-alone trainings are not kept ({reason})", file=sys.stderr)
+            return None
+        return folder
 
     def _folder(self, evaluation: Evaluation) -> Path:
         """Name what determines a training: where the images lie does not."""
@@ -249,8 +262,8 @@ def _hint(recipe: Recipe) -> str:
 
 def _parsed(what: str, make: Callable[[], Any]) -> Any:
     """Call ``make``; what pydantic says becomes one line."""
-    from bench.ablation.layers import first_error
-    from bench.ablation.yamlfile import dotted
+    from bench.ablation.layers import first_error  # late: saves start-up time
+    from bench.ablation.yamlfile import dotted  # late: saves start-up time
 
     try:
         return make()

@@ -11,10 +11,10 @@ from bench.contracts.data import DataSource
 from bench.contracts.identity import Place
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
-from bench.truth._columns import Measurement, Split, parse_column
-from bench.truth._long import accuracies, is_long, metadata, read, weights
-from bench.truth._unpickle import read_bytes
-from bench.truth._wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
+from bench.tables.columns import Measurement, Split, parse_column
+from bench.tables.long import accuracies, is_long, metadata, read, weights
+from bench.tables.unpickle import read_bytes
+from bench.tables.wide import LARGEST, is_parquet, parquet_file, read_csv, read_parquet, unpack
 
 
 class Table(TruthSource):
@@ -40,6 +40,11 @@ class Table(TruthSource):
     split: Split | None = None
     budget: int | None = Field(default=None, ge=0)
     """Training epochs."""
+
+    @property
+    def doubtful(self) -> bool:
+        """See `TruthSource.doubtful`."""
+        return True
 
     @property
     def origin(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from bench.contracts import identity
 from bench.contracts.data import DataSource
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError
@@ -60,18 +59,22 @@ class Tabulated(Standalone):
             accuracy[cell][seed] = row[split]
         if len(accuracy) < 2:
             raise TruthError(f"truth: {self.name}: no cell of the sample could be trained")
-        told = [asked.sha256, self.sample, self.sample_seed, self.seeds]
         return ranked(
             asked,
             accuracy,
             {},
             f"{len(accuracy)} cells drawn at random and every cell found besides, trained from "
             f"scratch: {asked.provenance.partition(': ')[2]}",
-            hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+            self.content(space, data),
         )
 
+    def content(self, space: Space, data: DataSource) -> str:
+        """See `TruthSource.content`; nothing is trained."""
+        trained = super().content(space, data)
+        return identity.digest([trained, self.sample, self.sample_seed])
+
     def _tabulation(self, asked: Trained) -> Tabulation:
-        from bench.training.tabulate import Tabulation
+        from bench.training.tabulate import Tabulation  # late: saves start-up time
 
         return Tabulation(
             space=asked.space,
@@ -83,8 +86,8 @@ class Tabulated(Standalone):
 
     def _rows(self, recipe: Tabulation) -> dict[tuple[str, int], dict[str, Any]]:
         """Return trial → its row; of those that are not there yet, after training them."""
-        from bench.executors.processes import cores
-        from bench.training.tabulate import kept, tabulate
+        from bench.devices import cores  # late: saves start-up time
+        from bench.training.tabulate import kept, tabulate  # late: saves start-up time
 
         output = cache_folder() / "tabulated" / f"{recipe.digest[:32]}.parquet"
         rows, trials = kept(recipe, output), recipe.trials()

@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Variant
 
 
 class Gumbel(Variant):

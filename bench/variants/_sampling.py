@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 
 
 class Sampling(Variant):

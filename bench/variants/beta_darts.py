@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Variant
 
 
 class BetaDarts(Variant):

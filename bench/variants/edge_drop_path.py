@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class EdgeDropPath(Variant):
     """Drop a whole edge for some images of the batch, in both updates.
 
     The mixture of an edge is zeroed per image with probability p and scaled by 1/(1 − p) otherwise;
-    p grows linearly, p = rate·e/E. RobustDARTS uses rate 0, 0.2, 0.4, 0.6.
+    p grows linearly, p = rate·e/(E − 1), so that the last epoch has the whole rate. RobustDARTS
+    uses rate 0, 0.2, 0.4, 0.6.
 
     Paper and code: the paper's regularisation is drop-path together with CutOut whose probability
     grows alike; CutOut is not part of this variant. The code draws once for a whole edge (its
@@ -32,7 +34,8 @@ class EdgeDropPath(Variant):
 
     def probability(self, moment: Moment) -> float:
         """Return p at this epoch; nothing is dropped while measuring."""
-        return 0.0 if moment.phase == "evaluate" else self.rate * moment.epoch / moment.epochs
+        grown = moment.epoch / max(1, moment.epochs - 1)
+        return 0.0 if moment.phase == "evaluate" else self.rate * min(1.0, grown)
 
     def edge(
         self, y: Tensor, x: Tensor, site: Site, architecture: dict[str, Tensor], moment: Moment

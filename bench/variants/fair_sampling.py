@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Space
-from bench.contracts.variant import Moment
 from bench.variants._sampling import Sampling
 
 

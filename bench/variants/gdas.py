@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Moment, Site
+from bench.contracts.variant import Site
 from bench.variants._gumbel import Gumbel
 
 

@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.contracts.variant import Moment, Site, Variant
+from bench.contracts.moment import Moment
+from bench.contracts.variant import Site, Variant
 
 
 class NormOnWeightFree(Variant):

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.contracts.variant import Half, Variant
+from bench.contracts.moment import Half
+from bench.contracts.variant import Variant
 
 
 class OneLevel(Variant):

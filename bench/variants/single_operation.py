@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from bench.contracts.moment import Moment
 from bench.contracts.registry import did_you_mean
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 
 
 class SingleOperation(Variant):

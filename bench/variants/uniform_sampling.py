@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.variants._sampling import Sampling
 
 

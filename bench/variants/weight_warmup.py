@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
-from bench.contracts.variant import Moment, Variant
+from bench.contracts.variant import Variant
 from bench.variants._durations import Duration, in_epochs
 
 

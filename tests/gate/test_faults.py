@@ -133,7 +133,7 @@ def test_twelve_epoch_truth(recorded: Path, monkeypatch: pytest.MonkeyPatch, sai
 def test_twelve_epochs_as_the_default_column(
     recorded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.truth._columns import Measurement
+    from bench.tables.columns import Measurement
     from bench.truth.table import Table
 
     monkeypatch.setattr(Table, "_measurement", lambda self: Measurement("cifar10", "test", 12))

@@ -1,6 +1,7 @@
 """Every instrument in a search with every variant: nothing moves, and names are always the same."""
 
 import copy
+import fnmatch
 
 import pytest
 import torch
@@ -44,6 +45,9 @@ def test_nothing_moves_and_readings_are_numbers_of_the_same_names(variant, searc
         details = instrument.details or "-"
         names = {name for name in found if not name.startswith(details)}
         assert NAMES.setdefault(instrument.name, names) == names, instrument.name
+        declared = [entry.name for entry in instrument.measures]
+        undeclared = {n for n in names if not any(fnmatch.fnmatchcase(n, d) for d in declared)}
+        assert not undeclared, (instrument.name, undeclared)
         if variant is None:
             again = instrument.observe(setup, state)
             assert found == pytest.approx(again, rel=0, abs=0, nan_ok=True), instrument.name

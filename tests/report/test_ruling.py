@@ -16,12 +16,15 @@ from tests.report.test_browser import CHROMIUM, chromium, console
 
 FEWER = {
     "says": "without the variant there are more skips", "metric": "skip_count", "of": "new",
-    "against": "old", "expect": "lower", "smallest": 1.0,
+    "against": "old", "expect": "lower", "smallest": 1.0, "role": "primary",
 }  # fmt: skip
 EARLY = {
     "says": "early on the share is above its null", "metric": "share", "of": "old", "value": 0.6,
     "expect": "higher", "smallest": 0.1, "when": [0.0, 0.5],
 }  # fmt: skip
+
+
+SEEDS = 8
 
 
 def run(skips: float, shares: list[float], fall: int = 99) -> dict[str, Any]:
@@ -32,12 +35,15 @@ def run(skips: float, shares: list[float], fall: int = 99) -> dict[str, Any]:
     return ok(skips, history=epochs)
 
 
-def study(root: Path, *criteria: dict[str, Any], claim: str = "It is <b>so</b>.") -> Path:
-    old = [run(5 + 0.1 * s, [0.8 + 0.01 * s] * 5 + [0.1] * 5, 7) for s in range(5)]
-    new = [run(1 + 0.1 * s, [0.6] * 10) for s in (4, 3, 2, 1, 0)]
-    return folder(
-        root, {"old": old, "new": new}, explanation={"claim": claim, "criteria": criteria}
-    )
+def study(
+    root: Path, *criteria: dict[str, Any], claim: str = "It is <b>so</b>.", above: float = 0.5
+) -> Path:
+    old = [run(5 + 0.1 * s, [0.8 + 0.01 * s] * 5 + [0.1] * 5, 7) for s in range(SEEDS)]
+    new = [run(1 + 0.1 * s, [0.6] * 10) for s in reversed(range(SEEDS))]
+    if all(c.get("role") != "primary" for c in criteria):
+        criteria = ({**criteria[0], "role": "primary"}, *criteria[1:])
+    stated = {"claim": claim, "failure": {"of": "old", "above": above}, "criteria": criteria}
+    return folder(root, {"old": old, "new": new}, explanation=stated)
 
 
 def only(root: Path) -> Verdict:
@@ -47,16 +53,17 @@ def only(root: Path) -> Verdict:
 
 def test_a_difference_to_a_control_is_paired_by_seed(tmp_path: Path) -> None:
     (judged,) = only(study(tmp_path / "x", FEWER)).criteria
-    assert judged.differences == pytest.approx({0: -3.6, 1: -3.8, 2: -4.0, 3: -4.2, 4: -4.4})
-    assert judged.decision.kind == "confirmed" and "minus old: −4.0" in judged.sentence
+    assert judged.differences == pytest.approx({s: -3.3 - 0.2 * s for s in range(8)})
+    assert judged.decision.kind == "confirmed" and "minus old: median −4.0" in judged.sentence
+    assert "beyond it in 8 of 8 seeds, short of it in 0" in judged.sentence
 
 
 def test_a_window_of_the_search_is_averaged(tmp_path: Path) -> None:
     """Five of ten epochs at 0.8 and more against 0.6; the later ones at 0.1 do not count."""
     (judged,) = only(study(tmp_path / "x", EARLY)).criteria
-    assert judged.differences == pytest.approx({s: 0.2 + 0.01 * s for s in range(5)})
+    assert judged.differences == pytest.approx({s: 0.2 + 0.01 * s for s in range(SEEDS)})
     (last,) = only(study(tmp_path / "y", {**EARLY, "when": None})).criteria
-    assert last.differences == pytest.approx(dict.fromkeys(range(5), -0.5))
+    assert last.differences == pytest.approx(dict.fromkeys(range(SEEDS), -0.5))
     assert last.decision.kind == "refuted"
 
 
@@ -65,18 +72,55 @@ def test_agreement_of_two_readings_over_the_epochs(tmp_path: Path) -> None:
     together = {**EARLY, "beside": "true_accuracy", "when": None, "value": 0.0}
     (judged,) = only(study(tmp_path / "x", together)).criteria
     # 10 epochs in two levels, 5 and 5 against 6 and 4: 20 of 25 and 24 untied pairs agree.
-    assert judged.differences == pytest.approx(dict.fromkeys(range(5), 20 / (25 * 24) ** 0.5))
+    assert judged.differences == pytest.approx(dict.fromkeys(range(SEEDS), 20 / (25 * 24) ** 0.5))
     assert "τ(share, true_accuracy) of old" in judged.sentence
 
 
-def test_an_explanation_falls_with_one_criterion(tmp_path: Path) -> None:
-    verdict = only(study(tmp_path / "x", FEWER, {**EARLY, "when": [0.5, 1.0]}))
-    assert verdict.kind == "refuted" and verdict.headline == "Refuted on 1 of 2 criteria"
+def test_one_criterion_decides_and_the_others_cannot_refute(tmp_path: Path) -> None:
+    late = {**EARLY, "when": [0.5, 1.0]}
+    verdict = only(study(tmp_path / "x", FEWER, late, EARLY))
+    assert verdict.kind == "confirmed" and verdict.headline == "Confirmed"
+    assert [j.word for j in verdict.criteria] == ["confirmed", "speaks against", "supports"]
+    turned = only(study(tmp_path / "y", {**FEWER, "role": "support"}, {**late, "role": "primary"}))
+    assert turned.kind == "refuted" and turned.criteria[0].word == "supports"
+
+
+def test_nothing_is_judged_where_the_baseline_did_not_fail(tmp_path: Path) -> None:
+    """Eight of eight are a rate of at least 0.69."""
+    verdict = only(study(tmp_path / "x", FEWER, above=0.7))
+    assert verdict.kind == "not judged" and "did not fail often enough" in verdict.headline
+    assert verdict.check == (
+        "The baseline old failed (collapsed) in 8 of 8 searches: a rate of at least 0.69 (95 %), "
+        "not above the 0.7 that the file asks for"
+    )
+    write([verdict], tmp_path / "out")
+    assert 'class="entry not_judged"' in (tmp_path / "out" / "verdict.html").read_text()
+
+
+def test_a_loss_that_is_never_reached_counts_as_later_than_any(tmp_path: Path) -> None:
+    """Two of eight controls never reach it; those seeds are no longer dropped."""
+    sooner = {**FEWER, "metric": "crossing_epochs", "expect": "lower"}
+    old = [ok(6, crossing_epochs=None if s < 2 else 9.0, history=[]) for s in range(SEEDS)]
+    new = [ok(0, crossing_epochs=3.0, history=[]) for s in range(SEEDS)]
+    stated = {"claim": "It is so.", "failure": {"of": "old"}, "criteria": [sooner]}
+    root = folder(tmp_path / "x", {"old": old, "new": new}, explanation=stated)
+    (judged,) = only(root).criteria
+    assert judged.decision.seeds == 8 and judged.decision.beyond == 8
+    assert sum(value == -float("inf") for value in judged.differences.values()) == 2
+    assert "beyond it in 8 of 8" in judged.sentence
+
+
+def test_seeds_that_bound_nothing_are_listed_instead_of_an_interval(tmp_path: Path) -> None:
+    stated = {"claim": "It is so.", "failure": {"of": "old"}, "criteria": [FEWER]}
+    few = {"old": [ok(6), ok(5), ok(6)], "new": [ok(1), ok(1), ok(2)]}
+    (judged,) = only(folder(tmp_path / "x", few, explanation=stated)).criteria
+    assert "median −4.0 (−5.0, −4.0, −4.0; smallest" in judged.sentence
+    assert "about 3 more seeds" in judged.sentence
 
 
 def test_what_was_not_measured_is_undecided(tmp_path: Path) -> None:
-    verdict = only(study(tmp_path / "x", FEWER, {**FEWER, "metric": "elsewhere"}))
-    assert verdict.kind == "undecided"
+    verdict = only(study(tmp_path / "x", FEWER, {**EARLY, "metric": "elsewhere"}))
+    assert verdict.kind == "confirmed" and verdict.criteria[1].word == "open"
     assert "was not measured" in verdict.criteria[1].sentence
 
 
@@ -90,8 +134,8 @@ def test_a_folder_without_an_explanation_is_refused(tmp_path: Path) -> None:
 def test_a_search_in_two_folders_counts_once_with_all_its_readings(tmp_path: Path) -> None:
     verdicts = read([study(tmp_path / "x", FEWER), study(tmp_path / "y", FEWER)])
     table, searches = lead_table(verdicts)
-    assert searches == 5
-    assert table.set_index("signal").loc["share", "lead"] == 1 and table["searches"].max() == 5
+    assert searches == 8
+    assert table.set_index("signal").loc["share", "lead"] == 1 and table["searches"].max() == 8
 
 
 def test_the_command_writes_a_page_that_links_and_escapes(tmp_path: Path) -> None:
@@ -113,7 +157,7 @@ def test_signals_are_kept_in_one_frame(tmp_path: Path) -> None:
     root, out = study(tmp_path / "x", FEWER), tmp_path / "signals.parquet"
     done = CliRunner().invoke(application(), ["signals", str(root), "-o", str(out)])
     assert done.exit_code == 0 and "share" in done.stdout
-    assert len(pd.read_parquet(out)) == 2 * 5 * 10
+    assert len(pd.read_parquet(out)) == 2 * 8 * 10
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: not tested in a browser")

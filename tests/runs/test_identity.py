@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from bench.ablation.file import read_ablation
-from bench.cli import application
+from bench.commands.retry import refuse_others
 from bench.contracts import registry
 from bench.ranking.protocol import Protocol
 from bench.runs import store
+from bench.runs.campaign import Campaign
 from bench.runs.contents import Contents
 from bench.runs.reopen import reopen
+from bench.runs.run import execute
 from bench.runs.spec import plan
 from bench.spaces.nb201.cells import strings
 from bench.training.tabulate import Tabulation
@@ -154,28 +155,20 @@ def test_a_truth_knows_its_hash_before_it_is_loaded(name, made):
     assert source.content(space, data) == source.of(space, data).sha256
 
 
-def run(made, *words):
-    arguments = ["run", str(FILE), "-p", "smoke", "--seeds", "1", "--only", "darts"]
-    out = ["-o", str(made / "out"), "--executor", "inline"]
-    chosen = [word for item in sets(made) for word in ("--set", item)]
-    return CliRunner().invoke(application(), [*arguments, *out, *chosen, *words])
-
-
 def test_replaced_images_are_neither_gone_on_with_nor_ranked_again(made):
-    run(made)
-    (folder,) = store.folders(made / "out")
-    result = store.read_result(folder)
-    assert result["status"] == "ok"
-    assert result["contents"].keys() == {"data", "truth", "population"}
+    (spec,) = plan(read_ablation(FILE, "smoke", sets(made), "1"), ["darts"])
+    folder = made / "out" / spec.folder
+    assert execute(spec, folder) == "ok"
+    assert store.read_result(folder)["contents"].keys() == {"data", "truth", "population"}
     assert reopen(folder)[1].epoch == 1
+    campaign = Campaign(made / "out", [spec])
+    refuse_others(campaign)
     repaint(made)
-    with pytest.raises(ValueError, match="data: the images changed since this run was planned"):
-        reopen(folder)
-    assert store.read_result(folder) == result
-    shutil.copy(folder / store.SPEC, made / "spec.json")
+    refuse_others(campaign)  # what is done stays done
     (folder / store.RESULT).unlink()
-    said = CliRunner().invoke(application(), ["retry", str(made / "out"), "--executor", "inline"])
-    assert isinstance(said.exception, ValueError) and "the images changed" in str(said.exception)
+    for again in (lambda: reopen(folder), lambda: refuse_others(campaign)):
+        with pytest.raises(ValueError, match="data: the images changed since this run was planned"):
+            again()
     assert (folder / store.CHECKPOINT).exists()
 
 

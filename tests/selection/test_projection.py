@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import bench.search.loop as loop
 from bench.batches import plain_batches
 from bench.contracts import registry
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search.composition import Composition
 from bench.search.setup import build, initial_state
 from bench.selection._projection import Projected

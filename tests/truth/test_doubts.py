@@ -113,3 +113,17 @@ def test_reasons_of_the_panel(scores: Any, resamples: int) -> None:
     else:
         assert found.tau.estimate == 1 and "tau" not in found.reasons
         assert found.reasons["tau_interval"] == "no resamples were asked for"
+
+
+def test_plan_loads_no_truth_that_has_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would sit there for hours."""
+    loaded: list[str] = []
+    for name in registry.names("truth"):
+        kind: Any = registry.load("truth", name)
+        monkeypatch.setattr(kind, "of", lambda self, space, data: loaded.append(self.name))
+    for name in registry.names("truth"):
+        needs = [n for n, i in registry.load("truth", name).model_fields.items() if i.is_required()]
+        if not needs:
+            sets = [f"truth.name={name}"]
+            command.plan_command(Path("ablations/skip_dropout.yaml"), "smoke", sets=sets)
+    assert loaded == []

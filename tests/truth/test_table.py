@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.contracts.truth import Truth, TruthError
-from bench.truth import _long as long
+from bench.tables import long
 from bench.truth.analog import Analog
 from bench.truth.table import Table
 from tests.truth import builders
@@ -179,7 +179,7 @@ def test_column_and_fields_that_contradict(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.truth._wide.LARGEST", 1 << 20)
+    monkeypatch.setattr("bench.tables.wide.LARGEST", 1 << 20)
     path = write(tmp_path / "t.csv.gz", gzip.compress(bytes(8 << 20)))
     assert "unpacks to more than" in refusal(Table(path=path))
 

@@ -184,7 +184,7 @@ def test_a_file_that_names_no_space_of_ours_is_refused(
 ) -> None:
     import pyarrow.parquet as pq
 
-    from bench.truth import _long
+    from bench.tables import long as _long
 
     table = pq.read_table(tables["s2"])
     origin = json.loads(table.schema.metadata[_long.METADATA]) | {"space": said}

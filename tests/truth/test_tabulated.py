@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("BENCH_CACHE", str(folder))
-        patch.setattr("bench.executors.processes.cores", lambda: 1)
+        patch.setattr("bench.devices.cores", lambda: 1)
         yield folder
 
 

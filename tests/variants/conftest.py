@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.contracts import registry
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 from bench.search.composition import Composition
 from bench.search.settings import Settings
 from bench.search.setup import build, initial_state

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.contracts import registry
-from bench.contracts.variant import Moment
+from bench.contracts.moment import Moment
 
 
 def test_the_penalty_is_the_mean_entropy_on_a_linear_schedule():

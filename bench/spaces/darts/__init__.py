@@ -143,6 +143,17 @@ class Darts(Space):
         names = self.per_edge or [self.operations] * len(self.edges)
         return [sorted(self.operations.index(name) for name in own) for own in names]
 
+    @property
+    def halving(self) -> frozenset[int]:
+        """The edges from a reduction cell's two inputs."""
+        reduction = self.parts["reduce"]
+        own = zip(reduction, genotypes.edges(self.nodes), strict=True)
+        return frozenset(row for row, (source, _) in own if source < 2)
+
+    def deepened(self, cells: int) -> Darts:
+        """Add so many cells."""
+        return self.model_copy(update={"layers": self.layers + cells})
+
     def candidates(self) -> Active | None:
         """See `Space.candidates`."""
         return None if self.per_edge is None else self.present
@@ -158,7 +169,7 @@ class Darts(Space):
 
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
-        from bench.spaces.darts.supernet import DartsSupernet
+        from bench.spaces.darts.supernet import DartsSupernet  # late: saves start-up time
 
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
@@ -170,7 +181,7 @@ class Darts(Space):
 
     def size(self, resolution: int) -> Size:
         """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         operations, weights, kept, half = 0.0, 0, 0, len(self.edges) // 2
         pixels, joined = resolution**2, self.nodes if self.combine == "concat" else 1
@@ -206,7 +217,7 @@ class Darts(Space):
     def _network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int, **options: bool
     ) -> Standalone:
-        from bench.spaces.darts.network import DartsNetwork
+        from bench.spaces.darts.network import DartsNetwork  # late: saves start-up time
 
         genotypes.check(architecture, self.operations, self.nodes)
         with torch.random.fork_rng(devices=[]):
@@ -271,7 +282,7 @@ class Darts(Space):
 
     def parameters(self, architecture: Architecture) -> int:
         """Count the weights of the operations in the whole network, batch norms left out."""
-        from bench.spaces.darts import skeleton
+        from bench.spaces.darts import skeleton  # late: saves start-up time
 
         total, half = 0, len(self.edges) // 2
         for layer in skeleton.plan(self.channels, self.layers, self.nodes):

@@ -7,7 +7,7 @@ matrix product, and the mixture weight of an operation is the scale of its last 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -294,6 +294,16 @@ class Outgoing(nn.Module):
             operation = self.names.index(name)
             found.append((edge, operation, part, operation not in touched))
         return found
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """Yield the rows of every stacked weight that belong to one operation of one edge."""
+        for kernels in (self.depth1, self.depth2):
+            for name, weight in kernels.items():
+                for place in range(len(self._blocks((name,)))):
+                    yield weight, slice(place * self.channels, (place + 1) * self.channels)
+        for key, weight in self.points.items():
+            for place in range(len(self.places[key])):
+                yield weight, slice(place * self.channels, (place + 1) * self.channels)
 
     def weights(self, edge: int, name: str) -> dict[str, Tensor]:
         """Return one operation's weights as views: depth1, depth2 and what ``points`` holds."""

@@ -8,7 +8,7 @@ both updates is 2.5 times as fast with all eight operations, 2.1 times in S2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -204,6 +204,12 @@ class DartsSupernet(Supernet):
             before, last = last, cell(before, last, mixture, active, hooks, i)
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
         return logits
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """See `Supernet.portions`."""
+        for module in self.modules():
+            if isinstance(module, Outgoing):
+                yield from module.portions()
 
     def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
         """See `Supernet.statistics_from`."""

@@ -49,9 +49,13 @@ class NB201(Space):
         False, description="keep running statistics in all batch norms (changes results: state it)"
     )
 
+    def deepened(self, cells: int) -> NB201:
+        """Add so many cells to each of the three stages."""
+        return self.model_copy(update={"cells": self.cells + cells})
+
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
-        from bench.spaces.nb201.supernet import NB201Supernet
+        from bench.spaces.nb201.supernet import NB201Supernet  # late: saves start-up time
 
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
@@ -78,7 +82,7 @@ class NB201(Space):
         self, architecture: Architecture, in_channels: int, classes: int, seed: int
     ) -> Standalone:
         """Build the network of one cell with this space's sizes and batch norm options."""
-        from bench.spaces.nb201.network import NB201Network
+        from bench.spaces.nb201.network import NB201Network  # late: saves start-up time
 
         with torch.random.fork_rng(devices=[]):
             return NB201Network(

@@ -325,6 +325,17 @@ class NB201Supernet(Supernet):
         logits: Tensor = self.head(x)
         return logits
 
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """See `Supernet.portions`."""
+        cells = [block for block in self.blocks if isinstance(block, MixedCell)]
+        for cell in cells:
+            for merged in (*cell.conv3, *cell.conv1):
+                assert isinstance(merged, MergedConvolution)
+                for edge in merged.edges:
+                    for part in (merged.weight, merged.scale, merged.shift):
+                        if part is not None:
+                            yield part, merged.rows_of(edge)
+
     def prepare_kernel(self) -> bool:
         """See `Supernet.prepare_kernel`."""
         return fused.fits(self)
@@ -354,6 +365,6 @@ class NB201Supernet(Supernet):
         """See `Supernet.paths`; shares the stem and prefixes of the first cell."""
         if any(isinstance(block, MixedCell) and block.partial > 1 for block in self.blocks):
             return super().paths(images, architectures)
-        from bench.spaces.nb201 import paths
+        from bench.spaces.nb201 import paths  # late: saves start-up time
 
         return paths.logits(self, images, architectures)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.contracts.space import Space
 from bench.contracts.truth import TruthError
-from bench.truth._columns import (
+from bench.tables.columns import (
     check_percent,
     check_unique,
     missing,
@@ -22,7 +22,7 @@ from bench.truth._columns import (
     seed_columns,
     spelled,
 )
-from bench.truth._unpickle import one_line
+from bench.tables.unpickle import one_line
 
 LARGEST = 1 << 28
 """Bytes of a table, unpacked: more than that is no table of architectures."""

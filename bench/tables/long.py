@@ -14,7 +14,7 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import TruthError
-from bench.truth._columns import (
+from bench.tables.columns import (
     SPLITS,
     Measurement,
     check_percent,
@@ -23,8 +23,8 @@ from bench.truth._columns import (
     recognise,
     spelled,
 )
-from bench.truth._unpickle import one_line
-from bench.truth._wide import Accuracy, read_columns
+from bench.tables.unpickle import one_line
+from bench.tables.wide import Accuracy, read_columns
 
 KEY = ("arch", "dataset", "budget", "seed")
 """What names a trial."""
