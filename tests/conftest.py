@@ -15,6 +15,11 @@ torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser):
+    """Add the seed of the stress suite."""
+    parser.addoption("--stress-seed", type=int, default=0, help="draws the faults of tests/stress")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     os.environ["BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -83,7 +83,7 @@ def comparisons(
     from bench.contracts.registry import did_you_mean
     from bench.metrics import METRICS
     from bench.report.contrast import pair, values
-    from bench.report.summary import numeric
+    from bench.report.rows import numeric
 
     known = [*METRICS, *numeric(left.runs), *numeric(right.runs)]
     for name in metrics or []:

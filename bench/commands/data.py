@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 @sub.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="cifar10, cifar100 or fashion_mnist.")],
+    name: Annotated[str, typer.Argument(help="cifar10, cifar100, fashion_mnist or svhn.")],
     root: Annotated[Path, typer.Option("--root", help="Where to put the files.")] = Path("data"),
 ) -> None:
     """Download a data set through torchvision, checked by its checksum."""

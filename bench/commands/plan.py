@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +29,11 @@ from bench.commands.run import (
 
 if TYPE_CHECKING:
     from bench.decision.budget import Until
+    from bench.runs.cost import Cost
+    from bench.runs.spec import RunSpec
 
+LISTED = 200
+"""Runs from which on a variant has one line, not each of its runs."""
 SHOWN = "9 of 10"
 """Of what happens with the seeds, where it is open how many there will be, this is listed."""
 
@@ -60,7 +65,7 @@ def plan_command(
     from bench import terminal
     from bench.decision.power import expected_pairs
     from bench.devices import cores
-    from bench.runs import store
+    from bench.runs import index
     from bench.runs.contents import Contents
     from bench.runs.cost import cost, readings
     from bench.runs.spec import default_output, plan
@@ -78,13 +83,19 @@ def plan_command(
         expected = expected_pairs(ablation.until.most)
         shown = set(ablation.seeds[: math.ceil(expected[SHOWN])])
         specs = [spec for spec in specs if spec.seed in shown]
-    measured: dict[str, list[float]] = {}
-    for result in store.results(root):
-        if result["status"] == "ok" and result.get("work"):
-            rate = result["seconds"] / result["work"]
-            measured.setdefault(result["provenance"]["device"], []).append(rate)
-    rates = {device: sorted(values)[len(values) // 2] for device, values in measured.items()}
-    rows = [(spec, store.done(root / spec.folder), cost(spec, rates)) for spec in specs]
+    ended = {row["folder"]: row for row in index.rows(root)}
+    done = {name for name, row in ended.items() if row.get("status") == "ok"}
+    planned, rates = [(spec, spec.folder) for spec in specs], dict[str, float]()
+    for device in {spec.settings.device for spec in specs}:
+        mine = [ended[name] for spec, name in planned
+                if name in done and spec.settings.device == device]  # fmt: skip
+        took = sorted(
+            s / w for row in mine if (w := number(row, "work")) and (s := number(row, "seconds"))
+        )
+        if took:
+            rates[device] = took[len(took) // 2]
+    each = {spec.label: cost(spec, rates) for spec in specs}  # the seeds of an arm cost the same
+    rows = [(spec, name in done, each[spec.label]) for spec, name in planned]
     new = [estimate for _, cached, estimate in rows if not cached]
     side_by_side = jobs or max(1, cores() // max(spec.settings.threads for spec in specs))
     wall = max(
@@ -111,9 +122,11 @@ def plan_command(
     table = Table(box=None, pad_edge=False)
     for column in ("variant", "seed", "state", "time", "for instruments", "memory", "disk"):
         table.add_column(column, justify="left" if column in ("variant", "state") else "right")
-    for spec, cached, estimate in rows:
+    if len(rows) > LISTED:
+        table.columns[1].header = "runs"
+    for spec, number_of, state, estimate in shown_rows(rows):
         table.add_row(
-            spec.label, str(spec.seed), "done" if cached else "new",
+            spec.label, number_of, state,
             duration(estimate.seconds), f"{estimate.instruments:.0%}",
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
@@ -128,6 +141,28 @@ def plan_command(
         print(f"warning: {doubt}")
     if ablation.until is not None:
         print(until(ablation.until, expected))
+
+
+def number(row: dict[str, Any], name: str) -> float:
+    """Return a number of a finished run; 0 where it has none."""
+    value = row.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def shown_rows(
+    rows: Sequence[tuple[RunSpec, bool, Cost]],
+) -> Iterator[tuple[RunSpec, str, str, Cost]]:
+    """Yield what the table lists: every run, or every variant where there are many."""
+    if len(rows) <= LISTED:
+        for spec, cached, estimate in rows:
+            yield spec, str(spec.seed), "done" if cached else "new", estimate
+        return
+    by_label: dict[str, list[tuple[RunSpec, bool, Cost]]] = {}
+    for row in rows:
+        by_label.setdefault(row[0].label, []).append(row)
+    for mine in by_label.values():
+        spec, _, estimate = mine[0]
+        yield spec, str(len(mine)), f"{sum(cached for _, cached, _ in mine)} done", estimate
 
 
 def until(limits: Until, expected: dict[str, float]) -> str:

@@ -202,7 +202,7 @@ def grow(
     from bench.ablation.yamlfile import ConfigError
     from bench.decision.growth import Growth
     from bench.metrics import question
-    from bench.report.summary import value
+    from bench.report.rows import value
     from bench.runs import store
 
     contrast, until = ablation.contrast, ablation.until
@@ -242,6 +242,21 @@ def watcher(
         watch()
 
     return look
+
+
+def notices(campaign: Campaign) -> None:
+    """Say, once each, what a reader of the results would want to know of how they were made."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import problems
+    from bench.runs.sources import outdated
+
+    kept = {folder.name for folder in campaign.cached}
+    for name, folders in outdated(campaign.root, kept).items():
+        since = "this run" if len(folders) == 1 else f"{len(folders)} of these runs"
+        print(f"{name} changed since {since}; --force runs it again", file=sys.stderr)
+    now = {folder.name for folder in campaign.ended}
+    for reason in problems([row for row in rows(campaign.root) if row["folder"] in now]):
+        print(f"no compiled kernel: {reason}; PyTorch did its work", file=sys.stderr)
 
 
 def inside_project(path: Path) -> Path:
@@ -290,6 +305,7 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
     from bench.report.summary import Summary
     from bench.report.table import as_text
 
+    notices(campaign)
     summary = Summary.read(root)
     if as_json:
         print(summary.as_json())

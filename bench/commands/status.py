@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+LISTED = 100
+"""Runs that are named; a terminal holds no more."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -54,7 +57,8 @@ def status(
         note = f"; about {duration(left)} left" if left else ""
         print(f"{root}: {len(states)} runs: {counts}{note}")
         table = Table(box=None, pad_edge=False, show_header=False)
-        for state in attention(states):
+        noted = list(attention(states))
+        for state in noted[:LISTED]:
             heard = (
                 f"silent for {duration(state.quiet)}"
                 if state.kind == "stale" and state.quiet
@@ -66,6 +70,24 @@ def status(
             table.add_row(Text(state.label), f"seed {state.seed}", state.kind, Text(note[:120]))
         if table.rows:
             console.print(table)
+        if len(noted) > LISTED:
+            print(f"and {len(noted) - LISTED} more; --json has them all")
+        for text in made(root):
+            print(text)
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
             print(f"next    {terminal.command('retry', root)}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)
+
+
+def made(root: Path) -> list[str]:
+    """Say how the results were computed, and what of that differs or has changed since."""
+    from bench.runs.index import rows
+    from bench.runs.provenance import alike, computed
+    from bench.runs.sources import outdated
+
+    found = rows(root)
+    lines = [f"computed by {text}"] if (text := computed(found)) else []
+    lines += alike(found)
+    for name, folders in outdated(root).items():
+        lines.append(f"{name} changed since {len(folders)} of the runs; --force runs them again")
+    return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -111,6 +112,16 @@ class Supernet(nn.Module):
     inductor: CompiledSteps | None = None
     """What runs the passes of a search step as compiled graphs; None: nothing does."""
 
+    @functools.cached_property
+    def named(self) -> dict[str, nn.Parameter]:
+        """The weights by name, looked up once: walking the modules takes longer than small cells do."""
+        return dict(self.named_parameters())
+
+    @functools.cached_property
+    def buffered(self) -> bool:
+        """Whether forward passes may change buffers."""
+        return next(iter(self.buffers()), None) is not None
+
     @property
     def kernel(self) -> str:
         """What does the work, where it can: ``torch``, ``compiled`` or ``inductor``."""
@@ -119,6 +130,10 @@ class Supernet(nn.Module):
     def step(self) -> AbstractContextManager[None]:
         """Surround one update of a search: within it compiled graphs may be used."""
         return contextlib.nullcontext() if self.inductor is None else self.inductor.step()
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """Yield the rows of stacked weights that belong to one operation of one edge."""
+        return iter(())
 
     def prepare_kernel(self) -> bool:
         """Compile or load the kernel for this supernet's sizes; False where there is none for it."""
@@ -315,6 +330,21 @@ class Space(Member):
     def drawn(self) -> frozenset[str]:
         """Operations whose output is N(0, 1), drawn by the search whatever comes in."""
         return frozenset()
+
+    @property
+    def halving(self) -> frozenset[int]:
+        """The edges whose operations have stride 2."""
+        return frozenset()
+
+    def deepened(self, cells: int) -> Space:
+        """Return the space with a supernet of so many more cells.
+
+        Raises
+        ------
+        ValueError
+            Where its supernets have one depth.
+        """
+        raise ValueError(f"{self.name} cannot be deepened")
 
     def candidates(self) -> Active | None:
         """Name the operations of every edge, where edges have different ones; None: all."""

@@ -135,8 +135,11 @@ class TruthSource(Member):
 
     @property
     def doubtful(self) -> bool:
-        """Whether it can lack cells or be wrong, so that it is asked before a search."""
-        return True
+        """Whether it is a file of the user's, which can lack cells or be wrong: it is asked first.
+
+        Only of what can be loaded in seconds: `bench plan` loads it.
+        """
+        return False
 
     @abstractmethod
     def load(self) -> Truth:

@@ -29,6 +29,8 @@ class Site:
     operation: str = ""
     siblings: tuple[int, ...] = ()
     """For a whole edge: all edges that enter the same node, itself included."""
+    stride: int = 1
+    """Of the edge's operations; a skip of stride 2 is no identity."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,20 @@ class Variant(Member):
     def widens(self) -> bool:
         """Whether the supernet is widened between stages."""
         return False
+
+    @property
+    def architecture_decay(self) -> float | None:
+        """Weight decay of the architecture's optimiser; None: as the settings say."""
+        return None
+
+    @property
+    def stages(self) -> int:
+        """In how many equal stages the learning rate of the weights runs down, each from its top."""
+        return 1
+
+    def grown(self, space: Space, epoch: int, epochs: int) -> Space:
+        """Return the space with the supernet that runs after so many epochs."""
+        return space
 
     def supernet_options(self) -> dict[str, Any]:
         """Options for ``Space.supernet``."""

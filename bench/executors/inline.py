@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,12 @@ class Inline(Executor):
         if not self.active:
             return {}
         job = self._waiting.popleft()
-        return {job.folder: execute(store.read_spec(job.folder), job.folder, lambda: self._stop)}
+        try:
+            spec = store.read_spec(job.folder)
+        except OSError as error:
+            print(f"{job.folder}: {error}", file=sys.stderr)
+            return {job.folder: Outcome.of(error)}
+        return {job.folder: execute(spec, job.folder, lambda: self._stop)}
 
     def cancel(self) -> None:
         """See `Executor.cancel`."""

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from bench.gate.searches import METRICS
 from bench.report import svg
-from bench.report.page import POLICY, environment
+from bench.report.page import environment
 from bench.runs.checkpoint import write_atomically
 
 Line = dict[str, Any]
@@ -37,7 +37,7 @@ def write_trend(lines: Sequence[Line], path: Path) -> Path:
     text = (
         environment()
         .get_template("trend.html")
-        .render(policy=POLICY, quality=quality, speed=speed, lines=[_row(line) for line in lines])
+        .render(quality=quality, speed=speed, lines=[_row(line) for line in lines])
     )
     write_atomically(path, text.encode())
     return path

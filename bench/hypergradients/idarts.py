@@ -26,8 +26,10 @@ class Idarts(Hypergradient):
     inner learning rate, the paper's γ. At a minimum of that minibatch's loss, without momentum, it
     equals K-truncated `reverse` on that batch.
 
-    The formula is the paper's. The authors' code is not followed: it replaces H by an elementwise
-    gradient of the gradient's norm and restores the weights with the wrong vector. In the paper the
+    The formula is the paper's. The authors' code is not followed: one version replaces H by an
+    elementwise gradient of the gradient's norm; another (``architect_hess.py``) takes true
+    Hessian-vector products, K = 3, and the mixed term by finite differences. Both restore the weights
+    with another vector than they moved them by. In the paper the
     T steps are the search's own; here they look ahead and are forgotten, so that the estimator
     is a pure function and differs from `neumann` by the look-ahead alone.
 

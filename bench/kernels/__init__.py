@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -47,7 +48,9 @@ def load(name: str) -> ctypes.CDLL | None:
     try:
         return _library(_compiled(Path(__file__).parent / f"{name}.cpp"))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        PROBLEMS[name] = " ".join(str(error).split())[:200]
+        said = getattr(error, "stderr", None) or b""
+        first = said.decode(errors="replace").strip().partition("\n")[0]
+        PROBLEMS[name] = " ".join((first or str(error)).split())[:200]
         return None
 
 
@@ -68,19 +71,24 @@ def _library(path: Path) -> ctypes.CDLL:
         return ctypes.CDLL(f"/proc/self/fd/{os.dup(file.fileno())}")
 
 
-def compiler() -> str | None:
-    """Return the path of the C++ compiler, or None."""
+def compiler() -> list[str] | None:
+    """Return the C++ compiler as a command (``$CXX`` may be ``ccache g++``), or None."""
     named = os.environ.get("CXX")
-    names = (named,) if named is not None else ("g++", "c++", "clang++")
-    return next((path for n in names if n and (path := shutil.which(n))), None)
+    for text in ("g++", "c++", "clang++") if named is None else (named,):
+        if path := shutil.which(text):
+            return [path]
+        first, *rest = shlex.split(text) or [""]
+        if path := shutil.which(first):
+            return [path, *rest]
+    return None
 
 
 def _compiled(source: Path) -> Path:
     """Return the library's file in the cache; its name says what it was made from and for whom."""
     if (found := compiler()) is None or platform.system() != "Linux":
-        raise FileNotFoundError("no C++ compiler")
+        raise FileNotFoundError(f"no C++ compiler ({os.environ.get('CXX') or 'g++'})")
     version = subprocess.run(
-        [found, "--version"], capture_output=True, timeout=PATIENCE, check=True
+        [*found, "--version"], capture_output=True, timeout=PATIENCE, check=True
     ).stdout
     parts = [source.read_bytes(), *(h.read_bytes() for h in sorted(source.parent.glob("*.h")))]
     parts += [version, " ".join(FLAGS).encode(), _processor()]
@@ -97,7 +105,7 @@ def _compiled(source: Path) -> Path:
             os.close(handle)
             try:
                 subprocess.run(
-                    [found, *FLAGS, str(source), "-o", temporary],
+                    [*found, *FLAGS, str(source), "-o", temporary],
                     capture_output=True, timeout=PATIENCE, check=True,
                 )  # fmt: skip
                 made = files.read(temporary, LARGEST, links=False)

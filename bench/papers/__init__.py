@@ -86,6 +86,8 @@ class Row(_Strict):
     version: str
     recalled: bool = False
     """From memory of the paper: to be checked before it is cited."""
+    differs: str = ""
+    """Why it may differ by more than the margin, where that is known; said in the verdict."""
     note: str = ""
     """Sentences that explain how claimed and obtained differ, or may."""
     claimed: dict[str, Annotated[Claim, BeforeValidator(parse_claim)]]
@@ -99,6 +101,10 @@ class PaperTable(_Strict):
     paper: str
     measure: Literal["accuracy", "error"]
     datasets: tuple[str, ...]
+    margin: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Points by which means may differ and still count as the same, by data set; stated beforehand."""
+    runs: int | None = Field(default=None, ge=2)
+    """How many runs the published means of searches are over."""
     rows: tuple[Row, ...]
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from bench.contracts import registry
 from bench.contracts.blackbox import PAPER_BUDGET, BlackBox, MissingLibraryError
@@ -20,8 +21,10 @@ from bench.statistics import Floats, Interval, iqm, stratified_bootstrap
 SIGNAL = "cifar10_valid_12"
 """The only thing that a black-box search sees."""
 PASS_BAND = (
-    "a search passes on a data set when its mean test accuracy is within one published standard "
-    "deviation of the published mean; a row read off the table passes when it is equal to 0.01"
+    "a search passes on a data set when the difference of the mean test accuracies is equivalent to "
+    "none: its 90 % interval (two one-sided tests at 5 %) lies within the margin that the table states; it "
+    "differs where the 95 % interval leaves out zero and it does not pass; undecided otherwise. A row read "
+    "off the table passes when it is equal to 0.01"
 )
 TABLE_TOLERANCE = 0.01
 COLUMNS = f"arch, {SIGNAL}, cifar10_test_200, cifar100_test_200, imagenet16_test_200"
@@ -60,7 +63,11 @@ class Obtained:
     """One per run."""
     iqm: Interval
     verdict: str
-    """``within``, ``outside`` or ``no claim``."""
+    """``same``, ``differs``, ``undecided`` or ``no claim``."""
+    margin: float = math.nan
+    """Points within which the means count as the same."""
+    error: float = math.nan
+    """Standard error of the difference of the means; NaN where it is not known."""
 
     @property
     def number(self) -> Number:
@@ -72,6 +79,11 @@ class Obtained:
     def gap(self) -> float:
         """Obtained minus claimed mean; NaN without a claim."""
         return math.nan if self.claimed is None else self.number.mean - self.claimed.mean
+
+    @property
+    def errors(self) -> float:
+        """How many standard errors the means lie apart; NaN where that is not known."""
+        return abs(self.gap) / self.error if self.error > 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -86,17 +98,23 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """``not run``, ``no claim``, ``pass``, or where it is outside and by how much."""
+        """``not run``, ``no claim``, ``pass``, or where it differs and by how much."""
         if not self.obtained:
             return "not run"
         if all(one.claimed is None for one in self.obtained):
             return "no claim"
-        outside = [
-            f"{one.dataset} {one.split} {one.gap:+.2f}"
-            for one in self.obtained
-            if one.verdict == "outside"
-        ]
-        return f"outside: {', '.join(outside)}" if outside else "pass"
+        parts = []
+        for kind in ("differs", "undecided"):
+            found = [
+                f"{one.dataset} {one.split} {one.gap:+.2f}"
+                + (f" ({one.errors:.1f} SE)" if math.isfinite(one.errors) else "")
+                for one in self.obtained
+                if one.verdict == kind
+            ]
+            if found:
+                why = f" ({self.row.differs})" if kind == "differs" and self.row.differs else ""
+                parts.append(f"{kind}{why}: {', '.join(found)}")
+        return "; ".join(parts) or "pass"
 
 
 def load_table(path: Path) -> Table:
@@ -153,11 +171,11 @@ def reproduce(
     for row in table.rows:
         if row.obtain.blackbox is not None and truth is not None:
             progress(row.method)
-        outcomes.append(_obtain(row, truth, runs, budget))
+        outcomes.append(_obtain(row, truth, runs, budget, table))
     return outcomes
 
 
-def _obtain(row: Row, truth: Table | None, runs: int, budget: int) -> Outcome:
+def _obtain(row: Row, truth: Table | None, runs: int, budget: int, table: PaperTable) -> Outcome:
     obtain = row.obtain
     if obtain.gpu_hours is not None:
         seeds = f" per seed, {obtain.seeds} seeds" if obtain.seeds > 1 else ""
@@ -165,16 +183,16 @@ def _obtain(row: Row, truth: Table | None, runs: int, budget: int) -> Outcome:
     if truth is None:
         return Outcome(row, "not run: no table of ground truth given")
     if obtain.blackbox is not None:
-        return _search(row, truth, runs, budget)
+        return _search(row, truth, runs, budget, table)
     if obtain.cell is not None:
         at = cells.index(cells.decode(obtain.cell))
         values = {name: final[[at]] for name, final in truth.final.items()}
-        return Outcome(row, "read off the table", _compare(row, values))
+        return Outcome(row, "read off the table", _compare(row, values, table))
     values = {name: final[[final.argmax()]] for name, final in truth.final.items()}
-    return Outcome(row, "read off the table, each column's best", _compare(row, values))
+    return Outcome(row, "read off the table, each column's best", _compare(row, values, table))
 
 
-def _search(row: Row, truth: Table, runs: int, budget: int) -> Outcome:
+def _search(row: Row, truth: Table, runs: int, budget: int, table: PaperTable) -> Outcome:
     member: BlackBox = registry.parse("blackbox", row.obtain.blackbox)
     signal = truth.signal.tolist()  # a list is faster to index one by one
     start = time.perf_counter()
@@ -199,7 +217,7 @@ def _search(row: Row, truth: Table, runs: int, budget: int) -> Outcome:
         f"{runs} runs (seeds 0 to {runs - 1}) of {_described(member)}, {budget} evaluations of "
         f"{SIGNAL} each; repeated cells {member.repeats}"
     )
-    return Outcome(row, how, _compare(row, values), cost)
+    return Outcome(row, how, _compare(row, values, table), cost)
 
 
 def _described(member: BlackBox) -> str:
@@ -207,16 +225,43 @@ def _described(member: BlackBox) -> str:
     return f"{member.name} ({fields})" if fields else member.name
 
 
-def _compare(row: Row, values: Mapping[str, Floats]) -> tuple[Obtained, ...]:
+def _compare(row: Row, values: Mapping[str, Floats], table: PaperTable) -> tuple[Obtained, ...]:
     obtained = []
     for name, sample in values.items():
         dataset, split, _ = name.split("_")
         claim: Claim | None = row.claimed.get(dataset)
         number = None if claim is None else claim.test if split == "test" else claim.valid
         interval = stratified_bootstrap([sample], iqm, seed=0)
-        verdict = "no claim"
-        if number is not None:
-            band = TABLE_TOLERANCE if math.isnan(number.sd) else number.sd
-            verdict = "within" if abs(sample.mean() - number.mean) <= band + 1e-9 else "outside"
-        obtained.append(Obtained(dataset, split, number, sample, interval, verdict))
+        margin = table.margin.get(dataset, math.nan)
+        verdict, error = judged(number, sample, margin, table.runs)
+        obtained.append(Obtained(dataset, split, number, sample, interval, verdict, margin, error))
     return tuple(obtained)
+
+
+def judged(
+    claimed: Number | None, sample: Floats, margin: float, runs: int | None
+) -> tuple[str, float]:
+    """Say whether a mean is the published one, and give the standard error of the difference.
+
+    Parameters
+    ----------
+    margin
+        Points within which they count as the same; NaN: none is stated, and nothing passes.
+    runs
+        How many runs the published mean is over.
+
+    References
+    ----------
+    Schuirmann 1987, two one-sided tests for equivalence, doi:10.1007/BF01068419.
+    """
+    if claimed is None:
+        return "no claim", math.nan
+    gap = float(sample.mean()) - claimed.mean
+    if sample.size == 1 or math.isnan(claimed.sd):  # a cell: one number against one number
+        return ("same" if abs(gap) <= TABLE_TOLERANCE + 1e-9 else "differs"), math.nan
+    if runs is None:
+        return "undecided", math.nan
+    error = math.sqrt(float(sample.var(ddof=1)) / sample.size + claimed.sd**2 / runs)
+    if abs(gap) + float(stats.norm.ppf(0.95)) * error < margin:
+        return "same", error
+    return ("differs" if abs(gap) > float(stats.norm.ppf(0.975)) * error else "undecided"), error

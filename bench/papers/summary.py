@@ -46,6 +46,9 @@ def records(outcomes: list[Outcome]) -> list[dict[str, Any]]:
                     "iqm_low": one.iqm.low,
                     "iqm_high": one.iqm.high,
                     "gap": one.gap,
+                    "standard_error": one.error,
+                    "gap_in_errors": one.errors,
+                    "margin": one.margin,
                     "verdict": one.verdict,
                     **tail,
                 }
@@ -94,6 +97,12 @@ def to_markdown(
             parts.append("–" if one is None else str(one.number))
         lines.append(f"| {' | '.join([*parts, outcome.verdict])} |")
     lines += ["", f"Test {table.measure} in percent, mean±sd. Pass band: {PASS_BAND}.", ""]
+    if table.margin:
+        margins = ", ".join(f"{name} {points:g}" for name, points in table.margin.items())
+        lines += [
+            f"Margins in points, from the table's own file: {margins}; SE: standard errors apart.",
+            "",
+        ]
     if truth is not None:
         lines += [
             f"Truth: {truth.provenance}. Every search sees {SIGNAL} and nothing else; the cell "

@@ -93,7 +93,7 @@ def pair(
     y = np.array([theirs[seed] for seed in seeds], dtype=float)
     d: NDArray[np.float64] = x - y
     interval = paired_difference(x, y, seed=0) if seeds else UNDEFINED
-    if len(seeds) == 1:  # a bootstrap of one value has no width, which would look like certainty
+    if len(seeds) < seeds_needed():  # the bootstrap's bounds would be the extremes, called 95 %
         interval = Interval(interval.estimate, math.nan, math.nan)
     test = paired_sign_flip(d, seed=0)
     return Comparison(
@@ -201,7 +201,9 @@ def _effect(result: Comparison, measure: Metric, expect: str) -> str:
     includes = ""
     if interval and not effect.excludes(0.0):
         includes = ", which includes no difference"
-    interval = interval or "no interval from a single pair"
+    if not interval:
+        each = ", ".join(measure.text(value, signed=True) for value in result.differences)
+        interval = f"{each}: too few for an interval"
     return (
         f"{statement} ({interval}{includes}; mean over {plural(len(result.seeds), 'paired seed')})."
     )

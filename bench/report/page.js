@@ -1,4 +1,3 @@
-"use strict";
 // Show and hide variants everywhere at once.
 for (const box of document.querySelectorAll(".legend input")) {
   box.addEventListener("change", () => {
@@ -15,7 +14,12 @@ for (const button of document.querySelectorAll("thead button")) {
     const column = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
     for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const key = (row) => (row.cells[column] || { dataset: {} }).dataset.key ?? "";
+    // A cell sorts by its key, or by what it shows where that is the same.
+    const key = (row) => {
+      const cell = row.cells[column];
+      if (!cell || cell.classList.contains("failed")) return "";
+      return cell.dataset.key ?? cell.textContent.trim();
+    };
     const rows = [...body.rows].sort((a, b) => {
       const x = key(a), y = key(b);
       if (x === "" || y === "") return (x === "") - (y === "");
@@ -31,6 +35,7 @@ for (const figure of document.querySelectorAll("figure[data-name]")) {
   save.className = "save";
   save.textContent = "save SVG";
   save.addEventListener("click", () => {
+    drawFigure(figure);
     const copy = figure.querySelector("svg").cloneNode(true);
     copy.style.color = "#1c2128";
     copy.style.fontFamily = "sans-serif";

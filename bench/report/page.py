@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 import gzip
-import html
+import hashlib
 import importlib.resources
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup, escape
 
 from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plural
+from bench.names import shown
 from bench.report import svg
 from bench.report.arms import describe
-from bench.report.figures import figures
+from bench.report.figures import charts
+from bench.report.forest import differences
+from bench.report.notes import arithmetic, notes, stale
 from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.checkpoint import write_atomically
@@ -34,8 +38,10 @@ RUN_COLUMNS = (
     "skip_count", "weight_free_share", "true_accuracy", "percentile", "regret", "tau", "tau_loss",
     "tau_parameters",
 )  # fmt: skip
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-"""The page asks for nothing from anywhere, and the browser is told so."""
+FEW_CELLS, FEW_RUNS = 3, 60
+"""Cells of a variant that are drawn where there are more runs."""
+HISTORY = 40_000
+"""Readings up to which the page holds all of them as a file to take along."""
 
 
 def write_page(summary: Summary, path: Path) -> Path:
@@ -46,15 +52,15 @@ def write_page(summary: Summary, path: Path) -> Path:
 
 def render(summary: Summary) -> str:
     """Return the page of one ablation as HTML."""
-    drawn = {
-        section: [(item.name, item.title, Markup(item.image)) for item in items]
-        for section, items in figures(summary).items()
-    }
+    found = charts(summary)
+    flat = [chart for group in found.values() for chart in group]
+    place = {id(chart): i for i, chart in enumerate(flat)}
+    with svg.style():
+        forest = differences(summary)
     return (
         environment()
         .get_template("page.html")
         .render(
-            policy=POLICY,
             manifest=summary.manifest,
             verdict=summary.verdict,
             stated=summary.stated,
@@ -71,7 +77,12 @@ def render(summary: Summary) -> str:
             ],
             run_headings=[metric(name).short for name in RUN_COLUMNS],
             runs=runs(summary),
-            figures=drawn,
+            figures={
+                section: [(place[id(chart)], chart) for chart in group]
+                for section, group in found.items()
+            },
+            charts=[chart.plain() for chart in flat],
+            forest=forest and {"name": forest.name, "image": Markup(forest.image)},
             operations=operations(summary),
             cells=derived(summary),
             meanings=meanings(summary),
@@ -94,7 +105,18 @@ def environment() -> jinja2.Environment:
     )  # fmt: skip
     made.filters["breakable"] = lambda text: Markup(str(escape(text)).replace("_", "_<wbr>"))
     made.globals["inline"] = lambda name: Markup(source(name))
+    script = source("charts.js") + source("page.js")
+    made.globals |= {"script": Markup(script), "policy": policy(script)}
     return made
+
+
+def policy(script: str) -> str:
+    """Return what the browser is told: the page asks for nothing, and runs this script alone."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def banners(summary: Summary) -> list[str]:
@@ -113,7 +135,7 @@ def banners(summary: Summary) -> list[str]:
             f"The runs were ranked by {len(hashes)} different protocols "
             f"({', '.join(map(str, hashes))}): their τ are not comparable."
         )
-    found += [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
+    found += notes(summary)
     if summary.foreign:
         found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
     return found
@@ -148,8 +170,13 @@ def legend(summary: Summary) -> list[dict[str, Any]]:
     """Return label, colour and marker of each variant."""
     colours, markers = svg.colours(summary.labels), svg.markers(summary.labels)
     return [
-        {"label": label, "colour": colours[label], "shape": Markup(SHAPES[markers[label]])}
-        for label in summary.labels
+        {
+            "label": label,
+            "index": i,
+            "colour": colours[label],
+            "shape": Markup(SHAPES[markers[label]]),
+        }
+        for i, label in enumerate(summary.labels)
     ]
 
 
@@ -179,6 +206,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
                 "short": summary.short(label, row.get("cell")),
                 "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
                 "collapsed": row.get("collapsed") == 1,
+                "changed": ", ".join(stale(summary.results.get(str(row["folder"]), {}))),
             })  # fmt: skip
     return rows
 
@@ -189,23 +217,28 @@ def _key(found: Any) -> str:
 
 
 def derived(summary: Summary) -> list[dict[str, Any]]:
-    """Return the derived cells drawn, by variant."""
-    found = []
+    """Return the derived cells drawn, by variant; where there are many runs, the most frequent."""
+    found, few = [], FEW_CELLS if len(summary.runs) > FEW_RUNS else 0
     for i, label in enumerate(summary.labels):
         space = summary.space(label)
+        groups: dict[Any, list[Any]] = {}
+        for k, row in enumerate(runs_with_cells(summary, label)):
+            groups.setdefault(row["cell"] if few else k, []).append(row)
+        most = sorted(groups.values(), key=len, reverse=True)[: few or None]
         cards = [
             {
                 "image": Markup(space.draw(row["cell"])) if space else row["cell"],
-                "seed": row["seed"],
+                "seeds": f"seed {row['seed']}" if len(rows) == 1 else plural(len(rows), "seed"),
                 "accuracy": value(row, "true_accuracy"),
                 "percentile": value(row, "percentile"),
                 "judged": value(row, "true_accuracy") != MISSING,
                 "collapsed": row["collapsed"],
             }
-            for row in runs_with_cells(summary, label)
+            for rows in most
+            for row in rows[:1]
         ]
         if cards:
-            found.append({"label": label, "index": i, "cards": cards})
+            found.append({"label": label, "index": i, "cards": cards, "few": few})
     return found
 
 
@@ -272,6 +305,8 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         ("system", distinct("provenance", "system")),
         ("machine", distinct("provenance", "machine")),
         ("device", distinct("provenance", "device")),
+        ("arithmetic", arithmetic(summary)),
+        ("source of the package", distinct("provenance", "source")),
         ("threads per run", distinct("provenance", "threads")),
         ("truth", distinct("truth", "provenance")),
         ("truth sha256", distinct("truth", "sha256")),
@@ -284,12 +319,19 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
 def downloads(summary: Summary) -> list[tuple[str, str]]:
     """Return file name and data URI of everything that can be taken along."""
     name = summary.manifest["name"]
-    history = gzip.compress(as_csv(summary.history).encode(), mtime=0)  # a fifth; pandas reads it
     files = {
         f"{name}-variants.csv": ("text/csv", as_csv(summary.variants).encode()),
         f"{name}-runs.csv": ("text/csv", as_csv(summary.runs).encode()),
-        f"{name}-history.csv.gz": ("application/gzip", history),
     }
+    if len(summary.runs) > FEW_RUNS:  # a fifth; pandas reads it
+        files = {
+            f"{file}.gz": ("application/gzip", gzip.compress(content, mtime=0))
+            for file, (_, content) in files.items()
+        }
+    readings = sum(len(e) for r in summary.results.values() for e in r.get("history", []))
+    if readings <= HISTORY:
+        history = gzip.compress(as_csv(summary.history).encode(), mtime=0)
+        files[f"{name}-history.csv.gz"] = ("application/gzip", history)
     return [
         (file, f"data:{kind};base64,{base64.b64encode(content).decode()}")
         for file, (kind, content) in files.items()
@@ -311,8 +353,9 @@ def write_index(entries: Sequence[tuple[Path, Summary | str]], path: Path) -> Pa
     """
     rows = []
     for page, found in entries:
-        link = html.escape(Path(os.path.relpath(page, path.parent)).as_posix())
-        row: dict[str, Any] = {"link": Markup(link), "name": page.parent.name}
+        # Quoted, and with a folder named first: a name may hold `%`, `#`, or look like a scheme.
+        link = "./" + quote(Path(os.path.relpath(page, path.parent)).as_posix())
+        row: dict[str, Any] = {"link": link, "name": shown(page.parent.name)}
         if isinstance(found, str):
             rows.append(row | {"problem": found})
             continue
@@ -321,6 +364,6 @@ def write_index(entries: Sequence[tuple[Path, Summary | str]], path: Path) -> Pa
             "problem": "", "question": found.manifest["question"], "verdict": found.verdict,
             "profile": found.manifest["profile"], "runs": f"{ok} of {len(found.runs)}",
         })  # fmt: skip
-    text = environment().get_template("index.html").render(policy=POLICY, rows=rows)
+    text = environment().get_template("index.html").render(rows=rows)
     write_atomically(path, text.encode())
     return path

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-
 from bench.report import svg
+from bench.report.curves import Chart, Curve, Panel, Readings, few, panel
 from bench.report.summary import Summary
-from bench.report.svg import Drawing
 
 WORDS = ("hessian", "eigenvalue")
 """A reading with one of these in its name is drawn above the true accuracy of the same search."""
@@ -24,44 +19,30 @@ GAP = ("gap_", "discretisation_")
 """How readings of the discretisation gap begin."""
 
 
-def paired(summary: Summary) -> list[str]:
+def paired(found: Readings) -> list[str]:
     """Return the readings to draw beside true accuracy; none where that was not read."""
-    found = [str(name) for name in summary.history["metric"].unique()]
+    read = list(dict.fromkeys(name for by_name in found.values() for name in by_name))
     names = [
         name
         for word in reversed(WORDS)
-        for name in found
+        for name in read
         if word in name and not name.endswith(SPREAD)
     ]
-    return list(dict.fromkeys(names))[:MOST] if TRUE in found else []
+    return list(dict.fromkeys(names))[:MOST] if TRUE in read else []
 
 
-def pairs(summary: Summary) -> Iterator[Drawing]:
-    """Draw each such reading above true accuracy, a figure per variant, the stops marked."""
-    for name in paired(summary):
+def pairs(summary: Summary, found: Readings) -> Iterator[Chart]:
+    """Chart each such reading above true accuracy, a figure per variant, the stops marked."""
+    for k, name in enumerate(paired(found)):
         for i, label in enumerate(summary.labels):
-            drawing = pair(summary, name, i, label)
-            if drawing:
-                yield drawing
-
-
-def pair(summary: Summary, name: str, index: int, label: str) -> Drawing | None:
-    """Draw one reading of one variant above its true accuracy; None where it was not read."""
-    history = summary.history[summary.history["label"] == label]
-    rows = {metric: history[history["metric"] == metric] for metric in (name, TRUE)}
-    if any(frame.empty for frame in rows.values()):
-        return None
-    figure = svg.figure(4.4, 3.7)
-    panels = figure.subplots(2, 1, sharex=True)
-    for axes, (metric, frame) in zip(panels, rows.items(), strict=True):
-        _seeds(axes, frame)
-        axes.set_ylabel("true accuracy (%)" if metric == TRUE else _words(metric))
-        _stops(axes, summary, label, metric == name)
-    panels[0].set_title(svg.shortened(label, 48))
-    panels[1].set_xlabel("epoch")
-    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    title = f"{_words(name)} and true accuracy, {label}"
-    return Drawing(f"pair-{name}-{index}", title, svg.to_svg(figure, f"pair-{name}-{index}", title))
+            if name in found[label] and TRUE in found[label]:
+                panels = [_seeds(found, label, which) for which in (name, TRUE)]
+                panels[0].title = svg.shortened(label, 48)
+                panels[0].marks = list(_stops(summary, label, named=True))
+                panels[1].marks = list(_stops(summary, label, named=False))
+                yield Chart(
+                    f"pair-{k}-{i}", f"{_words(name)} and true accuracy, {label}", panels, i
+                )
 
 
 def _words(name: str) -> str:
@@ -72,56 +53,40 @@ def _colour(seed: object) -> str:
     return svg.PALETTE[int(str(seed)) % len(svg.PALETTE)]
 
 
-def _seeds(axes: Axes, frame: pd.DataFrame) -> None:
+def _seeds(found: Readings, label: str, name: str) -> Panel:
     """Draw a line and a marker per seed, both the same above and below."""
-    for k, (seed, run) in enumerate(frame.groupby("seed")):
-        axes.plot(
-            run["epoch"], run["value"], color=_colour(seed), lw=1.2,
-            marker=svg.MARKERS[k % len(svg.MARKERS)], ms=3,
-        )  # fmt: skip
+    curves = [
+        Curve(_colour(seed), [run], name=f"seed {seed}", end=svg.MARKERS[k % len(svg.MARKERS)])
+        for k, (seed, run) in enumerate(sorted(found[label][name].items()))
+    ]
+    return panel(curves, y_label="true accuracy (%)" if name == TRUE else _words(name))
 
 
-def _stops(axes: Axes, summary: Summary, label: str, named: bool) -> None:
+def _stops(summary: Summary, label: str, *, named: bool) -> Iterator[dict[str, object]]:
     """Mark the epoch whose cell counts where a search stopped itself, in the seed's colour."""
     if "stopped_epoch" not in summary.runs:
         return
     runs = summary.runs[(summary.runs["label"] == label) & (summary.runs["status"] == "ok")]
-    for run in runs.dropna(subset=["stopped_epoch"]).itertuples():
-        epoch = float(str(run.stopped_epoch))
-        axes.axvline(epoch, color=_colour(run.seed), lw=1.4, ls=(0, (4, 2)), gid="stop")
-        if named:
-            axes.annotate(
-                f"stop {epoch:.0f}", (epoch, 1.0), xycoords=axes.get_xaxis_transform(),
-                ha="right", va="top", fontsize=8, rotation=90, color=_colour(run.seed),
-            )  # fmt: skip
+    for run in runs.dropna(subset=["stopped_epoch"]).to_dict("records"):
+        epoch = float(run["stopped_epoch"])
+        text = {"text": f"stop {epoch:.0f}"} if named else {}
+        yield {"x": epoch, "k": "stop", "c": _colour(run["seed"]), **text}
 
 
-def gaps(summary: Summary) -> Iterator[Drawing]:
-    """Draw the readings of the discretisation gap together, a figure per variant."""
-    history = summary.history[summary.history["metric"].str.startswith(GAP)]
+def gaps(summary: Summary, found: Readings) -> Iterator[Chart]:
+    """Chart the readings of the discretisation gap together, a figure per variant."""
     for i, label in enumerate(summary.labels):
-        mine = history[history["label"] == label]
-        if mine.empty:
-            continue
-        names = [str(name) for name in mine["metric"].unique()]
-        figure = svg.figure(4.8, 2.9)
-        axes = figure.subplots()
-        for k, name in enumerate(names):
-            rows, colour = mine[mine["metric"] == name], svg.PALETTE[k % len(svg.PALETTE)]
-            for _, run in rows.groupby("seed"):
-                axes.plot(run["epoch"], run["value"], color=colour, lw=0.7, alpha=0.5)
-            mean = rows.groupby("epoch")["value"].mean()
-            axes.plot(
-                mean.index, mean, color=colour, lw=2, marker=svg.MARKERS[k % len(svg.MARKERS)],
-                ms=4, markevery=[len(mean) - 1], label=_without_prefix(name),
-            )  # fmt: skip
-        if np.diff(axes.get_ylim())[0] > 0:
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axes.set_title(svg.shortened(label, 48))
-        title = f"discretisation gap, {label}"
-        yield Drawing(f"gap-{i}", title, svg.to_svg(figure, f"gap{i}", title))
+        names = [name for name in found[label] if name.startswith(GAP)]
+        if names:
+            curves = [
+                Curve(
+                    svg.PALETTE[k % len(svg.PALETTE)], few(found[label][name], len(summary.results)),
+                    name=_without_prefix(name), end=svg.MARKERS[k % len(svg.MARKERS)],
+                )
+                for k, name in enumerate(names)
+            ]  # fmt: skip
+            made = panel(curves, title=svg.shortened(label, 48))
+            yield Chart(f"gap-{i}", f"discretisation gap, {label}", [made], i)
 
 
 def _without_prefix(name: str) -> str:

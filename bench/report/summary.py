@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +14,26 @@ import pandas as pd
 
 from bench.contracts.registry import did_you_mean
 from bench.contracts.space import Space
-from bench.metrics import COLLAPSE, METRICS, metric, plural
+from bench.metrics import METRICS, metric
 from bench.ranking.correlation import tau_interval
+from bench.ranking.scores import read_scores
 from bench.report import arms
 from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
+from bench.report.missing import as_numbers, reasons
+from bench.report.rows import columns_of, name_of, numeric, read_run, row_of
 from bench.runs import store
-from bench.runs.manifest import FOLDER, MANIFEST, read_manifest, statement
-from bench.statistics import UNDEFINED, Interval, holm, iqm, stratified_bootstrap, wilson
+from bench.runs.manifest import MANIFEST, read_manifest, statement
+from bench.statistics import (
+    UNDEFINED,
+    Interval,
+    holm,
+    iqm,
+    seeds_needed,
+    stratified_bootstrap,
+    wilson,
+)
 
-MISSING_RUN = "missing"
-"""Status of a run that was planned and has no sound result: never started, killed or damaged."""
 TAU_RESAMPLES = 200
 
 
@@ -70,12 +78,12 @@ class Summary:
         manifest = read_manifest(root)
         results, rows = {}, []
         for folder in manifest["runs"]:
-            result, problem = _read(root / folder)
+            result, problem = read_run(root / folder)
             if result is not None:
-                named = _name(folder)
+                named = name_of(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
-            rows.append(_row(folder, result, problem))
-        runs = _numbers(pd.DataFrame(rows, columns=_columns(rows)))
+            rows.append(row_of(folder, result, problem))
+        runs = as_numbers(pd.DataFrame(rows, columns=columns_of(rows)))
         runs, notes = without_mixed(runs, results, numeric(runs))
         foreign = sum(folder.name not in manifest["runs"] for folder in store.folders(root))
         name = manifest["contrast"]["metric"]
@@ -135,45 +143,23 @@ class Summary:
     @property
     def unknown(self) -> str:
         """Say which cells the truth does not know and why a τ is undefined; empty where all is there."""
-        ok = self.runs[self.runs["status"] == "ok"]
-        judged = [
-            row
-            for _, row in ok.iterrows()
-            if isinstance(self.results.get(str(row["folder"]), {}).get("truth"), dict)
-        ]
-        lost = sum(not math.isfinite(row.get("true_accuracy", math.nan)) for row in judged)
-        found = []
-        if lost:
-            found = [
-                f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
-                "runs: their true accuracy, regret and percentile are missing, and what is said of "
-                "these holds for the other runs only."
-            ]
-        return " ".join([*found, *self._undefined(ok)])
+        return " ".join(reasons(self.runs, self.results))
 
-    def _undefined(self, ok: pd.DataFrame) -> Iterator[str]:
-        """Say why a τ of finished runs is undefined: what they stored as their reasons."""
-        counts: dict[tuple[str, str], int] = {}
-        for folder in ok["folder"]:
-            reasons = self.results.get(str(folder), {}).get("reasons")
-            for name, why in reasons.items() if isinstance(reasons, dict) else ():
-                if name in METRICS:
-                    counts[name, str(why)] = counts.get((name, str(why)), 0) + 1
-        for (name, why), count in counts.items():
-            yield (
-                f"{metric(name).title} is undefined in {count} of {plural(len(ok), 'finished run')}: "
-                f"{why}."
-            )
+    @cached_property
+    def _scores(self) -> dict[str, dict[int, pd.DataFrame]]:
+        return {}
 
     def rankings(self, label: str) -> dict[int, pd.DataFrame]:
-        """Return the stored scores of a variant's finished runs, by seed."""
-        found = {}
+        """Return the stored scores of a variant's finished runs, by seed; read once."""
+        if label in self._scores:
+            return self._scores[label]
+        found = self._scores[label] = dict[int, pd.DataFrame]()
         for row in self.runs[
             (self.runs["label"] == label) & (self.runs["status"] == "ok")
         ].itertuples():
             path = self.root / str(row.folder) / store.RANKING
             if path.is_file():
-                found[int(str(row.seed))] = pd.read_parquet(path)
+                found[int(str(row.seed))] = read_scores(path)
         return found
 
     @cached_property
@@ -225,6 +211,9 @@ class Summary:
             return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
+        if len(sample) < seeds_needed():  # as for the contrast: the values are what there is
+            mean = name in ("tau", "tau_loss")
+            return Interval(float(sample.mean()) if mean else iqm(sample), math.nan, math.nan)
         if name in ("tau", "tau_loss") and len(rankings) == len(sample):
             column, sign = ("accuracy", 1) if name == "tau" else ("loss", -1)
             first = next(iter(rankings.values()))
@@ -235,9 +224,6 @@ class Summary:
                     weights=first.get("weight"), strata=first.get("stratum"),
                 )  # fmt: skip
                 return Interval(float(sample.mean()), nested.low, nested.high)
-        estimate = iqm(sample)
-        if len(sample) == 1:  # resampling one run would give an interval without width
-            return Interval(estimate, math.nan, math.nan)
         return stratified_bootstrap([sample], seed=0, resamples=1000)
 
     def _against(self, label: str) -> dict[str, Any]:
@@ -331,89 +317,6 @@ class Summary:
             "runs": self.runs.to_dict("records"),
         }
         return json.dumps(_plain(content), indent=1, allow_nan=False)
-
-
-def _name(folder: str) -> dict[str, Any]:
-    named = FOLDER.fullmatch(folder)
-    assert named is not None  # checked when the manifest was read
-    return {"label": named["label"], "seed": int(named["seed"]), "folder": folder}
-
-
-def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """Return a run's result; where there is none to believe, why."""
-    try:
-        result = store.read_result(path)
-        return result, "" if result is not None else _why_missing(path)
-    except OSError as error:
-        return None, f"its result cannot be read ({error.strerror})"
-
-
-def value(folder: Path, name: str) -> float:
-    """Return one number of a run that has ended; NaN where it failed or has no such number."""
-    row = _row(folder.name, *_read(folder))
-    found = row.get(name) if row["status"] == "ok" else None
-    return float(found) if isinstance(found, int | float) and math.isfinite(found) else math.nan
-
-
-def _row(folder: str, result: dict[str, Any] | None, problem: str) -> dict[str, Any]:
-    """Return one run as a row; what was planned and is not there becomes a missing run."""
-    row = _name(folder)
-    if result is None:
-        return row | {"status": MISSING_RUN, "error": problem}
-    plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
-    row |= {"status": str(result.get("status", "failed")), "error": result.get("error", "")}
-    row |= {key: value for key, value in plain.items() if key not in row}
-    stopped = result.get("stopped") or {}
-    row |= {"stopped_epoch": stopped.get("epoch"), "stopped_reason": stopped.get("reason")}
-    share = plain.get("weight_free_share")
-    row["collapsed"] = None if share is None else float(share >= COLLAPSE - 1e-9)
-    percentile = plain.get("percentile")
-    row["worse_than_random"] = None if percentile is None else float(percentile < 50)
-    search, ranking = plain.get("search_seconds"), plain.get("ranking_seconds")
-    row["cost_seconds"] = plain.get("seconds") if search is None else search + (ranking or 0.0)
-    return row
-
-
-def _why_missing(path: Path) -> str:
-    if path.is_symlink():
-        return "a link stands in its place; links are not followed"
-    if (path / store.RESULT).exists():
-        return "its result is damaged"
-    last = store.read_progress(path)
-    if last.get("error"):
-        return f"no result; stopped by: {last['error']}"
-    epoch = last.get("epoch")
-    return "no result; never started" if epoch is None else f"no result; last seen in epoch {epoch}"
-
-
-def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    first = ["label", "seed", "status", "error", "folder"]
-    return list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
-
-
-TEXTS = ("label", "status", "error", "folder", "cell", "stopped_epoch", "stopped_reason")
-"""Columns that are not numbers, even where they are empty in all runs."""
-
-
-def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Make every column of numbers one, NaN where a run has none: null, absent or no number."""
-    for name in METRICS:
-        if name in runs:
-            runs[name] = pd.to_numeric(runs[name], errors="coerce").astype(float)
-    for name in runs.columns.difference([*METRICS, *TEXTS], sort=False):
-        known = runs[name].dropna()
-        if runs[name].dtype == object and all(type(value) in (int, float) for value in known):
-            runs[name] = pd.to_numeric(runs[name]).astype(float)
-    return runs
-
-
-def numeric(runs: pd.DataFrame) -> list[str]:
-    """Return the columns that hold numbers and may be compared."""
-    return [
-        str(name) for name in runs.columns
-        if name not in ("seed", "schema") and pd.api.types.is_numeric_dtype(runs[name])
-        and not pd.api.types.is_bool_dtype(runs[name])
-    ]  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

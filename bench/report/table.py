@@ -14,6 +14,7 @@ from rich.text import Text
 from bench import terminal
 from bench.metrics import MISSING, bounds, duration, metric, number, p_text
 from bench.report.arms import describe
+from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
 from bench.statistics import Interval
 
@@ -55,13 +56,10 @@ def as_text(summary: Summary) -> None:
     console.print()
     for text in notes(summary):
         console.print(Text(text))
+    if text := arithmetic(summary):
+        console.print(Text(f"Computed by {text}."))
     console.print(Text(summary.answer, style="bold"))
     console.print()
-
-
-def notes(summary: Summary) -> list[str]:
-    """Return what must be known before the answer is believed, a sentence or two each."""
-    return [text for text in (*summary.mixed, summary.changed, summary.unknown) if text]
 
 
 def _variants(summary: Summary, width: int) -> Table:

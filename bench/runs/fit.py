@@ -13,8 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-REQUIRED = {"params", "lr", "weight_decay"}
-"""What a group of an optimiser must say; what other versions of torch say besides is theirs."""
+REQUIRED = {
+    "params", "lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "eps", "amsgrad",
+    "maximize",
+}  # fmt: skip
+"""What a group of an optimiser must say if it has it; what other versions of torch say besides is
+theirs. Where one is missing, torch takes its default."""
 
 
 class MisfitError(ValueError):
@@ -77,7 +81,7 @@ def optimizer(
     if not isinstance(groups, list) or len(groups) != len(own):
         raise MisfitError(f"{at}.param_groups: not {len(own)}")
     for group, mine in zip(groups, own, strict=True):
-        if not isinstance(group, Mapping) or not set(group) >= REQUIRED:
+        if not isinstance(group, Mapping) or not set(group) >= REQUIRED & set(mine):
             raise MisfitError(f"{at}.param_groups: not the settings of an optimiser")
         for key in set(group) & set(mine):
             expected = changed.get(key, mine[key])

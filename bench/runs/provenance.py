@@ -20,6 +20,7 @@ from bench.contracts.space import Supernet
 from bench.runs import fit, sources
 from bench.runs.spec import RunSpec
 
+NONE = "there is none for this network"
 Leg = dict[str, Any]
 """What computed a stretch of a run: ``kernel``, ``kernel_reason``, ``processor``, ``torch``,
 ``sources``."""
@@ -30,7 +31,7 @@ def leg(spec: RunSpec, supernet: Supernet | None) -> Leg:
     kernel = supernet.kernel if supernet is not None else "torch"
     reason = ""
     if kernel == "torch" and spec.settings.kernel == "auto" and supernet is not None:
-        reason = next(iter(kernels.PROBLEMS.values()), "there is none for this network")
+        reason = next(iter(kernels.PROBLEMS.values()), NONE)
     return {
         "kernel": kernel,
         "kernel_reason": reason,
@@ -155,6 +156,12 @@ def alike(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 "them, here and there, a derived cell."
             )
     return found
+
+
+def problems(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why kernels that there are could not be used, each once."""
+    reasons = [row.get("kernel_reason") for row in rows]
+    return list(dict.fromkeys(r for r in reasons if isinstance(r, str) and r and r != NONE))
 
 
 def computed(rows: Sequence[Mapping[str, Any]]) -> str:

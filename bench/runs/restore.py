@@ -10,7 +10,7 @@ import torch
 from bench.runs import fit
 from bench.runs.fit import MisfitError
 from bench.search.loop import weight_rate
-from bench.search.setup import Setup
+from bench.search.setup import Setup, initial_state
 from bench.search.state import SearchState
 
 PARTS = {
@@ -31,6 +31,9 @@ def restore(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
     if missing := sorted(PARTS - set(saved)):
         raise MisfitError(f"{missing[0]} is missing")
     _position(setup, saved)
+    epochs = setup.settings.search.epochs
+    if setup.composition.grown(saved["epoch"], epochs) != setup.space:
+        state.adopt(initial_state(setup, saved["epoch"]))
     _history(setup, state, saved)
     _parts(setup, state, saved)
     state.load_dict(saved)
@@ -78,8 +81,9 @@ def _history(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
 
 def _parts(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
     """Check weights, architecture, optimisers and what was learned along."""
-    if not isinstance(saved["memory"], dict):
-        raise MisfitError("memory: not a mapping")
+    memory, names = saved["memory"], {variant.name for variant in setup.composition.variants}
+    if not isinstance(memory, dict) or not set(memory) <= names:
+        raise MisfitError("memory: not what the variants of this run keep, by their names")
     for name in ("compiled", "inductor"):
         fit.same(saved[name], False, name)
     if saved["inductor"] and state.supernet.inductor is None:

@@ -21,6 +21,8 @@ from pydantic import BaseModel
 from bench.contracts import registry
 from bench.contracts.member import Member
 from bench.contracts.registry import SEAMS
+from bench.runs import store
+from bench.runs.index import rows
 from bench.runs.spec import RunSpec
 
 PACKAGE = Path(__file__).parents[1]
@@ -51,6 +53,27 @@ def changed(found: Mapping[str, str]) -> list[str]:
         for name, then in found.items()
         if source(name) != then
     ]
+
+
+def outdated(root: Path, names: Iterable[str] | None = None) -> dict[str, list[str]]:
+    """Return what changed → the runs of an output folder that were made before.
+
+    Parameters
+    ----------
+    names
+        Of the folders to look at; None: all.
+    """
+    wanted = None if names is None else set(names)
+    made: dict[str, list[str]] = {}
+    for row in rows(root):
+        if isinstance(row.get("source"), str) and (wanted is None or row["folder"] in wanted):
+            made.setdefault(row["source"], []).append(row["folder"])
+    found: dict[str, list[str]] = {}
+    for folders in made.values():  # of the same source: one says it for all
+        result = store.read_result(root / folders[0]) or {}
+        for name in changed((result.get("provenance") or {}).get("sources") or {}):
+            found.setdefault(name, []).extend(folders)
+    return found
 
 
 def members(value: Any) -> Iterator[Member]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,10 @@ def _write(values: tuple[Variant, ...]) -> list[dict[str, Any]]:
     return [registry.dump(value) for value in values]
 
 
+_SHARED = ("variants", "settings", "contents", "code")
+"""What the identity is made of beside the seed."""
+
+
 class RunSpec(BaseModel):
     """Everything that determines one run; stored with it and read back."""
 
@@ -43,17 +48,30 @@ class RunSpec(BaseModel):
     )
     code: int = SCHEMA
 
+    @functools.cached_property
+    def shared(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What the identity is made of beside the seed, as it is and as it is described."""
+        own = tuple(getattr(self, name) for name in _SHARED)
+        return own, {
+            name: identity.described(value) for name, value in zip(_SHARED, own, strict=True)
+        }
+
     @property
     def digest(self) -> str:
         """The identity: a hash of settings, contents, variants, seed and code schema.
 
         Neither names nor places count: what lies at a place is in the contents.
         """
-        content = {
-            name: identity.described(getattr(self, name))
-            for name in ("seed", "variants", "settings", "contents", "code")
+        # A copy takes along what was described of the run that it is a copy of: an arm's seeds need
+        # it once. But not where the copy differs in it.
+        own, described = self.shared
+        described = {
+            name: described[name]
+            if getattr(self, name) is value
+            else identity.described(getattr(self, name))
+            for name, value in zip(_SHARED, own, strict=True)
         }
-        return identity.digest(content)[:16]
+        return identity.digest({**described, "seed": self.seed})[:16]
 
     @property
     def folder(self) -> str:
@@ -78,20 +96,20 @@ def plan(
     ValueError
         When what a run needs is not there: `DataError`, `TruthError`.
     """
-    wanted, runs, hashes = set(only), [], contents or Contents()
-    for seed in ablation.seeds:
-        for arm in ablation.arms:
-            if wanted and arm.label not in wanted:
-                continue
-            device = resolve_device(arm.settings.device).type
-            settings = arm.settings.model_copy(update={"device": device})
-            runs.append(
-                RunSpec(
-                    ablation=ablation.name, label=arm.label, seed=seed,
-                    variants=arm.interventions, settings=settings, contents=hashes.of(settings),
-                )
-            )  # fmt: skip
-    return runs
+    wanted, hashes, first = set(only), contents or Contents(), list[RunSpec]()
+    for arm in ablation.arms:
+        if wanted and arm.label not in wanted:
+            continue
+        device = resolve_device(arm.settings.device).type
+        settings = arm.settings.model_copy(update={"device": device})
+        first.append(
+            RunSpec(
+                ablation=ablation.name, label=arm.label, seed=0, variants=arm.interventions,
+                settings=settings, contents=hashes.of(settings),
+            )
+        )  # fmt: skip
+        _ = first[-1].digest  # copies share what was described for it
+    return [run.model_copy(update={"seed": seed}) for seed in ablation.seeds for run in first]
 
 
 def default_output(ablation: Ablation) -> Path:

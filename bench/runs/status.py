@@ -74,7 +74,11 @@ def outputs(directory: Path) -> list[Path]:
 def runs(root: Path) -> list[RunState]:
     """Return the state of every planned run, in the order of the plan."""
     rows = {row["folder"]: row for row in index.rows(root)}
-    return [_state(root, name, rows.get(name)) for name in read_manifest(root)["runs"]]
+    there = set(index.names(root))
+    return [
+        _state(root, name, rows.get(name)) if name in there else RunState(name, "waiting")
+        for name in read_manifest(root)["runs"]
+    ]
 
 
 def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:

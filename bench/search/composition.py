@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import bounds, stage
 from bench.contracts.variant import Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class BoundHooks:
 
     def operation(self, y: Tensor, *, cell: int, edge: int, operation: int) -> Tensor:
         """Draw what the space says is drawn, then run every variant that touches the operation."""
-        site = Site(cell, edge, self.space.operations[operation])
+        stride = 2 if edge in self.space.halving else 1
+        site = Site(cell, edge, self.space.operations[operation], stride=stride)
         if site.operation in self.space.drawn:
             draws = self.moment.generator(site.operation, cell, edge)
             y = torch.empty_like(y).normal_(generator=draws)
@@ -84,6 +86,12 @@ class Composition:
                 f"take a multiple of {parts}"
             )
         self.halves: dict[str, Half] = self._merged("images of an update", lambda v: v.halves())
+        decays: dict[str, float] = self._merged(
+            "weight decay",
+            lambda v: {} if v.architecture_decay is None else {"alpha": v.architecture_decay},
+        )
+        self.architecture_decay: float | None = decays.get("alpha")
+        self.stages = max([1, *(v.stages for v in self.variants)])
         self.passes = max([1, *(v.passes(space) for v in self.variants)])
         self._refuse_empty_edges()
         self.parameters(seed=0)  # refuses two of the same name before anything runs
@@ -145,6 +153,22 @@ class Composition:
                     )
                 merged[key], set_by[key] = value, variant.name
         return merged
+
+    def annealed(self, moment: Moment) -> float:
+        """Return how far down the learning rate is, 0 to 1, counted in steps."""
+        if self.stages == 1:
+            return moment.progress
+        number = stage(moment.epoch, moment.epochs, self.stages)
+        first, length = bounds(number, moment.epochs, self.stages)
+        steps = moment.steps_per_epoch
+        return (moment.step - first * steps) / max(1, length * steps)
+
+    def grown(self, epoch: int, epochs: int) -> Space:
+        """Return the space with the supernet that runs after so many epochs."""
+        space = self.space
+        for variant in self.variants:
+            space = variant.grown(space, epoch, epochs)
+        return space
 
     @property
     def learns_architecture(self) -> bool:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from bench.contracts.moment import Moment
 from bench.search import hypergradient as estimation
+from bench.search.descent import step_weights
 from bench.search.setup import Setup
 from bench.search.state import SearchState
 
@@ -94,14 +95,14 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
-        torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
-    state.weight_optimizer.step()
+        torch.nn.utils.clip_grad_norm_(state.supernet.named.values(), settings.clip)
+    step_weights(state.weight_optimizer, state.supernet, settings.unused)
 
 
 def weight_rate(setup: Setup, moment: Moment) -> float:
     """η = η_min + (η₀ − η_min)·(1 + cos πt)/2, t the share of the search that is done."""
     settings = setup.settings.search.weights
-    cosine = 0.5 * (1 + math.cos(math.pi * moment.progress))
+    cosine = 0.5 * (1 + math.cos(math.pi * setup.composition.annealed(moment)))
     return settings.lr_min + (settings.lr - settings.lr_min) * cosine
 
 

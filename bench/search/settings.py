@@ -63,6 +63,11 @@ class WeightOptimizer(_Model):
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0)
     clip: float | None = Field(5.0, gt=0, description="global gradient norm; null: no clipping")
+    unused: Literal["decay", "leave"] = Field(
+        "decay",
+        description="weights of operations that a step does not run: momentum and decay act on them "
+        "(RSPS and GDAS in their authors' code), or nothing does (SPOS)",
+    )
 
 
 class ArchitectureOptimizer(_Model):
@@ -74,9 +79,29 @@ class ArchitectureOptimizer(_Model):
     initial: float = Field(1e-3, ge=0, description="deviation of the normal initial alpha")
 
 
+SEARCHES: dict[str, dict[str, dict[str, Any]]] = {
+    "autodl": {},
+    "sdarts": {
+        "search": {
+            "epochs": 100,
+            "order": "architecture_first",
+            "weights": {"weight_decay": 3e-4, "nesterov": False},
+        },
+        "space": {"running_statistics": True},
+    },
+}
+"""What a preset of ``search`` says where nothing else does. ``autodl``: all defaults, NAS-Bench-201's own
+searches. ``sdarts``: SmoothDARTS's (nasbench201/train_search.py), with which every number on
+NAS-Bench-201 of SDARTS, DrNAS, DARTS-PT and β-DARTS was searched; its batch norms keep running
+statistics, which is said of the space."""
+
+
 class SearchSettings(_Model):
     """The bilevel loop: AutoDL-Projects' protocol by default."""
 
+    preset: Literal["autodl", "sdarts"] = Field(
+        "autodl", description="whose protocol; what stands beside it, or in a profile, wins"
+    )
     epochs: int = Field(50, ge=1)
     batch: int = Field(64, ge=2)
     order: Literal["weights_first", "architecture_first"] = Field(
@@ -87,6 +112,14 @@ class SearchSettings(_Model):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16 runs the supernet under autocast"
     )
+
+
+def _beneath(said: dict[str, Any], over: Any) -> Any:
+    """Return ``over`` with what it does not say taken from ``said``."""
+    if not isinstance(over, dict):
+        return over
+    inner = {k: _beneath(v, over[k]) for k, v in said.items() if isinstance(v, dict) and k in over}
+    return {**said, **over, **inner}
 
 
 class Settings(_Model):
@@ -116,6 +149,24 @@ class Settings(_Model):
         "inductor: torch.compile with CUDA graphs for the search's steps, unmeasured on a GPU",
     )
     deterministic: bool = Field(True, description="refuse operations that are not reproducible")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        """Let the preset of ``search`` say what nothing else does."""
+        search = data.get("search") if isinstance(data, dict) else None
+        named = search.get("preset") if isinstance(search, dict) else None
+        said = SEARCHES.get(named, {}) if isinstance(named, str) else {}
+        if not said:
+            return data
+        space = data.get("space")
+        space = {"name": space} if isinstance(space, str) else space
+        found = {**data, "search": _beneath(said["search"], search)}
+        if isinstance(space, dict) and space.get("name") in registry.names("spaces"):
+            fields = registry.load("spaces", space["name"]).model_fields
+            own = {key: value for key, value in said["space"].items() if key in fields}
+            found["space"] = _beneath(own, space)
+        return found
 
     @model_validator(mode="after")
     def _measurable(self) -> Self:

@@ -77,6 +77,13 @@ class SearchState:
             "stopped": self.stopped,
         }
 
+    def adopt(self, other: SearchState) -> None:
+        """Take over what another state has learned with: networks, α and optimisers."""
+        self.supernet, self.architecture = other.supernet, other.architecture
+        self.weight_optimizer = other.weight_optimizer
+        self.architecture_optimizer = other.architecture_optimizer
+        self.hypergradient = other.hypergradient
+
     @torch.no_grad()
     def load_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `to_dict` gave; `bench.runs.restore` checks all of it for a resume.

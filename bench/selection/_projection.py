@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
 from pydantic import Field
@@ -63,8 +65,9 @@ class Projected(Variant):
 class Projection(Selection):
     """Decide the edges in random order, tuning the supernet after each; works on a copy.
 
-    Where nodes keep some of their edges only, these are chosen afterwards, node by node in random
-    order, with the same tuning.
+    Where there are several kinds of cells, an edge of each is decided between two tunings. Where
+    nodes keep some of their edges only, these are chosen afterwards, a node of every kind of cell
+    between two tunings, in random order: the least important edge leaves until enough are left.
     """
 
     epochs: int = Field(5, ge=0, description="tuning epochs after every edge but the last")
@@ -72,6 +75,9 @@ class Projection(Selection):
     learn_alpha: bool = Field(True, description="go on learning alpha while tuning")
     images: int | None = Field(None, ge=1, description="validation images; null: the whole half")
     batch: int = Field(500, ge=2, description="images per batch, over which batch norm averages")
+    masks_removed: bool = Field(
+        False, description="judge a node's further edges without those that have left it already"
+    )
 
     @abstractmethod
     def strongest(
@@ -95,18 +101,20 @@ class Projection(Selection):
         # What variants schedule stays as in the last epoch; data and noise go on with the step.
         tuned.epoch = max(0, min(state.epoch, setup.settings.search.epochs) - 1)
         draws = generator("cpu", setup.seed, self.name)
-        order = torch.randperm(len(setup.space.edges), generator=draws).tolist()
+        edges = range(len(setup.space.edges))
+        parts = list(setup.space.parts.values()) or [edges]
         competing = setup.composition.candidates(setup.moment(tuned, "evaluate"))
-        for edge in order:
-            stage = self._tuning(setup, decided)
-            everything = range(len(setup.space.operations))
-            left = list(everything if competing is None else competing[edge])
-            left = [o for o in left if o in setup.space.eligible] or left
-            decided[edge] = self.strongest(stage, tuned, edge, left)
-            if edge != order[-1] or setup.space.keeps() is not None:
+        intervals = _intervals(parts, draws)
+        for i, interval in enumerate(intervals):
+            for edge in interval:
+                stage = self._tuning(setup, decided)
+                everything = range(len(setup.space.operations))
+                left = list(everything if competing is None else competing[edge])
+                left = [o for o in left if o in setup.space.eligible] or left
+                decided[edge] = self.strongest(stage, tuned, edge, left)
+            if i < len(intervals) - 1 or setup.space.keeps() is not None:
                 self._tune(self._tuning(setup, decided), tuned)
         dropped = self._dropped(setup, tuned, decided, draws)
-        edges = range(len(setup.space.edges))
         return tuple(-1 if edge in dropped else decided[edge] for edge in edges)
 
     def _dropped(
@@ -116,17 +124,36 @@ class Projection(Selection):
         dropped, kept = frozenset[int](), setup.space.keeps()
         if kept is None:
             return dropped
-        entering: dict[int, list[int]] = {}
-        for edge, (_, target) in enumerate(setup.space.edges):
-            entering.setdefault(target, []).append(edge)
-        nodes = [edges for edges in entering.values() if len(edges) > kept]
-        for i, place in enumerate(torch.randperm(len(nodes), generator=draws).tolist()):
-            stage = self._tuning(setup, decided, dropped)
-            worth = {e: self.importance(setup, stage, tuned, e, decided[e]) for e in nodes[place]}
-            dropped |= set(sorted(nodes[place], key=worth.__getitem__, reverse=True)[kept:])
-            if i < len(nodes) - 1:
+        nodes = [
+            [edges for edges in _entering(setup.space, part).values() if len(edges) > kept]
+            for part in setup.space.parts.values() or [range(len(setup.space.edges))]
+        ]
+        intervals = _intervals(nodes, draws)
+        for i, interval in enumerate(intervals):
+            for edges in interval:
+                dropped |= self._leaving(setup, tuned, decided, dropped, edges, kept)
+            if i < len(intervals) - 1:
                 self._tune(self._tuning(setup, decided, dropped), tuned)
         return dropped
+
+    def _leaving(
+        self,
+        setup: SearchView,
+        tuned: StateView,
+        decided: dict[int, int],
+        dropped: frozenset[int],
+        edges: list[int],
+        kept: int,
+    ) -> frozenset[int]:
+        """Return which edges of a node leave, one after the other; of equals the last does."""
+        left, gone = list(edges), frozenset[int]()
+        while len(left) > kept:
+            stage = self._tuning(setup, decided, dropped | gone if self.masks_removed else dropped)
+            worth = {e: self.importance(setup, stage, tuned, e, decided[e]) for e in left}
+            least = min(reversed(left), key=worth.__getitem__)
+            left.remove(least)
+            gone |= {least}
+        return gone
 
     def _tune(self, stage: SearchView, tuned: StateView) -> None:
         """Go on with both updates for the tuning epochs."""
@@ -145,6 +172,25 @@ class Projection(Selection):
         self, setup: SearchView, decided: dict[int, int], dropped: frozenset[int] = frozenset()
     ) -> SearchView:
         return tuning(setup, decided, self.lr, self.learn_alpha, dropped)
+
+
+T = TypeVar("T")
+
+
+def _intervals(parts: Sequence[Sequence[T]], draws: torch.Generator) -> list[list[T]]:
+    """Draw an order within every kind of cell, and pair what comes first, second, …"""
+    orders = [
+        [part[i] for i in torch.randperm(len(part), generator=draws).tolist()] for part in parts
+    ]
+    return [[item for item in group if item is not None] for group in zip_longest(*orders)]
+
+
+def _entering(space: Space, rows: Sequence[int]) -> dict[int, list[int]]:
+    """Return the edges, among these rows, that enter every node."""
+    found: dict[int, list[int]] = {}
+    for edge in rows:
+        found.setdefault(space.edges[edge][1], []).append(edge)
+    return found
 
 
 def tuning(

@@ -24,13 +24,17 @@ class Perturbation(Projection):
     at a constant rate, w and α, with the edges decided so far one-hot. For the fixed-α form (preset
     ``fixed_alpha``) search with `architecture_warmup` of ``epochs: null`` too.
 
-    Where nodes keep two edges (DARTS's own space) they are chosen alike: those whose masking costs
-    most.
+    In DARTS's own space an edge of the normal and one of the reduction cell are decided between two
+    tunings, and then the edges of a node of each: the one whose masking costs least leaves until two
+    are left, of equals the last.
 
-    Paper and code: 5 tuning epochs on NAS-Bench-201 at a tenth of the
-    search's rate, 0.0025. The code decides the last edge one epoch before the end of its last
-    interval and tunes once more after it, which changes no decision but the last one's; here it is
-    decided after the whole interval. The code's ties go to the first operation.
+    Paper and code: 5 tuning epochs between decisions at a tenth of the search's rate, 0.0025. While
+    the code judges a node's further edges, those that have left it are still there, so that on fixed
+    images its order is that of one ranking, as here; ``masks_removed: true`` judges without them. Its
+    images come in a new order each time, here always in the same. On NAS-Bench-201 the code decides
+    the last edge one epoch before the end of its last interval and tunes once more after it, which
+    changes no decision but the last one's; here it is decided after the whole interval. The code's
+    ties go to the first operation.
     """
 
     paper: ClassVar[str] = (

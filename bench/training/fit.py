@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +32,11 @@ def refuse_small_for_supernet(space: Space, images: Images) -> None:
     _refuse_small(images, f"the supernet of {space.name}", run)
 
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
 def refuse_small_for_network(
-    build: Callable[[], nn.Module], forward: Callable[[nn.Module, Tensor], object], images: Images
+    build: Callable[[], Network], forward: Callable[[Network, Tensor], object], images: Images
 ) -> None:
     """Refuse images that a network would reduce to nothing.
 

@@ -28,7 +28,7 @@ def doubts(truth: Truth, space: Space, population: Population | None) -> list[st
     """
     if not truth.reference or not space.enumerable:
         return []
-    from bench.truth._summary import checks
+    from bench.truth._summary import checks  # late: saves start-up time
 
     found = []
     worth = truth.mean([space.encode(cell) for cell in space.architectures()])

@@ -10,11 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bench.contracts.truth import TruthError
-from bench.tables.unpickle import one_line
+from bench.tables.unpickle import SafeUnpickler, one_line
 from bench.truth._plain import Mapping, load, load_torch, shown
+from bench.truth._sweep import Sweep
 
 SETS = {"less": 12, "full": 200, "12": 12, "200": 200}
 """What the files call their two training schedules → epochs."""
@@ -50,9 +51,21 @@ class Official(NamedTuple):
 class _Counting(io.RawIOBase):
     """Passes reads on to a file, says how far they are, and bounds what it unpacks to."""
 
-    def __init__(self, file: Any, room: int, source: str, said: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        file: Any,
+        room: int,
+        source: str,
+        said: Callable[[int], None],
+        sweep: Sweep | None,
+    ) -> None:
         self.file, self.room, self.source, self.said = file, room, source, said
-        self.count = 0
+        self.count, self.sweep = 0, sweep
+
+    def watch(self, unpickler: SafeUnpickler) -> None:
+        """Let go of what the unpickler need not keep, if it is to be swept."""
+        if self.sweep is not None:
+            self.sweep.unpickler = unpickler
 
     def readable(self) -> bool:
         return True
@@ -65,13 +78,15 @@ class _Counting(io.RawIOBase):
                 f"{self.source}: unpacks to more than {self.room:,} bytes, which no such file does"
             )
         self.said(self.count)
+        if self.sweep is not None:
+            self.sweep(self.count)
         return got
 
 
 def _silent(*_: int) -> None: ...
 
 
-def load_bz2(path: Path, source: str, said: Reading = _silent) -> Any:
+def load_bz2(path: Path, source: str, said: Reading = _silent, sweep: Sweep | None = None) -> Any:
     """Read a ``.pickle.pbz2``.
 
     Raises
@@ -84,10 +99,10 @@ def load_bz2(path: Path, source: str, said: Reading = _silent) -> Any:
         packed = path.stat().st_size
         with path.open("rb") as raw, bz2.BZ2File(raw) as unpacked:
             counting = _Counting(
-                unpacked, ROOM + RATIO * packed, source, lambda _: said(raw.tell(), packed)
+                unpacked, ROOM + RATIO * packed, source, lambda _: said(raw.tell(), packed), sweep
             )
             file = io.BufferedReader(counting, 1 << 17)
-            content = load(file, source)
+            content = load(file, source, counting.watch)
             while file.read(1 << 20):  # the checksum comes last
                 pass
             return content
@@ -95,7 +110,7 @@ def load_bz2(path: Path, source: str, said: Reading = _silent) -> Any:
         raise TruthError(f"{source}: damaged or cannot be read: {one_line(error)}") from None
 
 
-def load_pth(path: Path, source: str, said: Reading = _silent) -> Any:
+def load_pth(path: Path, source: str, said: Reading = _silent, sweep: Sweep | None = None) -> Any:
     """Read a ``.pth`` of either of PyTorch's formats; its weights are passed over.
 
     Raises
@@ -105,13 +120,10 @@ def load_pth(path: Path, source: str, said: Reading = _silent) -> Any:
     """
     try:
         if zipfile.is_zipfile(path):
-            return _load_zip(path, source, said)
+            return _load_zip(path, source, said, sweep)
         size = path.stat().st_size
         with path.open("rb") as raw:
-            return _load_legacy(
-                io.BufferedReader(_Counting(raw, size, source, lambda n: said(n, size)), 1 << 17),
-                source,
-            )
+            return _load_legacy(_Counting(raw, size, source, lambda n: said(n, size), sweep))
     except TruthError:
         raise
     except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
@@ -119,7 +131,7 @@ def load_pth(path: Path, source: str, said: Reading = _silent) -> Any:
         raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
 
 
-def _load_zip(path: Path, source: str, said: Reading) -> Any:
+def _load_zip(path: Path, source: str, said: Reading, sweep: Sweep | None) -> Any:
     with zipfile.ZipFile(path) as archive:
         found = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
         if len(found) != 1:
@@ -132,9 +144,9 @@ def _load_zip(path: Path, source: str, said: Reading) -> Any:
             raise TruthError(f"{source}: a packed archive, such as PyTorch never writes")
         with archive.open(info) as member:
             size = info.file_size
-            counting = _Counting(member, size, source, lambda n: said(n, size))
+            counting = _Counting(member, size, source, lambda n: said(n, size), sweep)
             file = io.BufferedReader(counting, 1 << 17)
-            content = load_torch(file, source)
+            content = load_torch(file, source, counting.watch)
             # Neither PyTorch nor a pickle looks at the checksum, which zipfile does at the end:
             # a flipped bit would become another accuracy.
             while file.read(1 << 20):
@@ -145,13 +157,14 @@ def _load_zip(path: Path, source: str, said: Reading) -> Any:
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
-def _load_legacy(file: IO[bytes], source: str) -> Any:
+def _load_legacy(counting: _Counting) -> Any:
+    file, source = io.BufferedReader(counting, 1 << 17), counting.source
     if load(file, source) != MAGIC or load(file, source) != PROTOCOL:
         raise TruthError(f"{source}: not a file of PyTorch")
     system = load(file, source)
     if type(system) is not dict or system.get("little_endian") is not True:
         raise TruthError(f"{source}: not of a little-endian machine")
-    content = load_torch(file, source)
+    content = load_torch(file, source, counting.watch)
     keys = load(file, source)  # of the weights that follow
     if type(keys) is not list or not all(type(key) is str for key in keys):
         raise TruthError(f"{source}: damaged or cut short after the results")
@@ -269,13 +282,24 @@ def blocks(path: Path, source: str, said: Reading = _silent) -> Official:
             )
         benchmark = "NATS-Bench topology" if form == "folder" else "NAS-Bench-201"
         return Official(benchmark, names, _folder(members(path, source), source, said))
-    content = (load_pth if form == "torch" else load_bz2)(path, source, said)
+    content = _swept(load_pth if form == "torch" else load_bz2, path, source, said)
     names = _names(content, source)
     infos = content.get("arch2infos")
     if type(infos) not in (dict, Mapping) or not infos:
         raise TruthError(f"{source}: not an official benchmark file: no 'arch2infos'")
     benchmark = "NAS-Bench-201" if form == "torch" else "NATS-Bench topology"
     return Official(benchmark, names, _whole(infos, source))
+
+
+def _swept(read: Callable[..., Any], path: Path, source: str, said: Reading) -> Any:
+    """Read a whole file in little memory; one that refers back to old cells, in as much as it takes."""
+    sweep = Sweep()
+    try:
+        return read(path, source, said, sweep)
+    except TruthError as error:
+        if not sweep.swept or "Memo value not found" not in str(error):
+            raise
+    return read(path, source, said)
 
 
 def _names(content: Any, source: str) -> list[Any]:

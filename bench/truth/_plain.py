@@ -8,6 +8,7 @@ object without attributes, so that there is nothing in it that a hostile file co
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
@@ -141,7 +142,11 @@ class _Torch(SafeUnpickler):
         return WEIGHTS
 
 
-def load(file: IO[bytes], source: str) -> Any:
+Watch = Callable[[SafeUnpickler], None]
+"""Is given the unpickler before it begins."""
+
+
+def load(file: IO[bytes], source: str, watch: Watch = lambda unpickler: None) -> Any:
     """Read one pickle of plain containers and numbers.
 
     Raises
@@ -149,10 +154,12 @@ def load(file: IO[bytes], source: str) -> Any:
     TruthError
         When it is damaged or asks for anything else.
     """
-    return load_safely(SafeUnpickler(file, NAMES, source))
+    unpickler = SafeUnpickler(file, NAMES, source)
+    watch(unpickler)
+    return load_safely(unpickler)
 
 
-def load_torch(file: IO[bytes], source: str) -> Any:
+def load_torch(file: IO[bytes], source: str, watch: Watch = lambda unpickler: None) -> Any:
     """Read one pickle that PyTorch wrote; tensors become `WEIGHTS`.
 
     Raises
@@ -160,7 +167,9 @@ def load_torch(file: IO[bytes], source: str) -> Any:
     TruthError
         When it is damaged or asks for anything else.
     """
-    return load_safely(_Torch(file, TORCH, source))
+    unpickler = _Torch(file, TORCH, source)
+    watch(unpickler)
+    return load_safely(unpickler)
 
 
 def shown(value: object) -> str:

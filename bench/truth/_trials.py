@@ -77,6 +77,29 @@ def trials(state: Any, index: int, name: str | None, budget: int) -> Iterator[Ro
                 raise TruthError(f"{dataset} seed {seed}, {budget} epochs: {error}") from None
 
 
+def compact(result: dict[Any, Any]) -> None:
+    """Let go of all that is not imported of a trial; leave alone what is none, or is not right.
+
+    Nothing that is shared is changed: what stays is put into new dictionaries.
+    """
+    epochs = result.get("epochs")
+    if "train_acc1es" not in result or type(epochs) is not int or not 1 <= epochs <= 10_000:
+        return
+    last = epochs - 1
+    ends = [last, *(f"{images}@{last}" for images in ("x-valid", "x-test", "ori-test"))]
+    for field in ("train_acc1es", "train_losses", "eval_acc1es", "eval_losses"):
+        curve = result.get(field)
+        if type(curve) is dict or type(curve) is Mapping:
+            result[field] = {end: curve[end] for end in ends if end in curve}
+    times = result.get("train_times")
+    if type(times) is dict or type(times) is Mapping:
+        values = list(times.values())
+        if values and all(type(value) is float for value in values):
+            result["train_times"] = {last: sum(values)}
+    for field in ("train_acc5es", "eval_times", "arch_config", "latency", "net_state_dict"):
+        result[field] = None
+
+
 def _listed(state: Row) -> list[tuple[str, int]]:
     """Return the trials that ``dataset_seed`` names."""
     found = []

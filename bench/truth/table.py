@@ -42,6 +42,11 @@ class Table(TruthSource):
     """Training epochs."""
 
     @property
+    def doubtful(self) -> bool:
+        """See `TruthSource.doubtful`."""
+        return True
+
+    @property
     def origin(self) -> str:
         """The file."""
         return str(self.path)

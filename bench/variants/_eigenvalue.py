@@ -38,7 +38,10 @@ class Rule:
     back
         Measurements to go back.
     first
-        The earliest epoch that may be gone back to.
+        The earliest epoch that may be gone back to, counted from 1.
+    offset
+        The first measurement is after so many epochs, further ones every ``every``; 0: after
+        ``every``.
     at_end
         Whether the last epoch of a search counts too.
     rises
@@ -52,6 +55,19 @@ class Rule:
     first: int
     at_end: bool
     rises: Callable[[float, float], bool]
+    offset: int = 0
+
+    def measures(self, epoch: int) -> bool:
+        """Say whether a measurement is due after so many epochs."""
+        return epoch % self.every == self.offset % self.every
+
+    def epoch_of(self, measurement: int) -> int:
+        """Return after how many epochs a measurement, counted from 1, is made."""
+        return (measurement - 1) * self.every + (self.offset or self.every)
+
+    def count(self, epoch: int) -> int:
+        """Count the measurements up to an epoch."""
+        return (epoch - (self.offset or self.every)) // self.every + 1
 
     def verdict(self, values: Sequence[float]) -> int | None:
         """Return the epoch to go back to; None while all is well.
@@ -59,9 +75,9 @@ class Rule:
         Parameters
         ----------
         values
-            The eigenvalue after ``every``, 2·``every``, … epochs, up to now.
+            The eigenvalue at every measurement, up to now.
         """
-        target = (len(values) - self.back) * self.every
+        target = self.epoch_of(len(values) - self.back)
         if len(values) < self.gap + self.window or target < self.first:
             return None
         now = sum(values[-self.window :]) / self.window
@@ -69,18 +85,22 @@ class Rule:
         return target if self.rises(earlier, now) else None
 
 
-RuleName = Literal["paper", "code"]
+RuleName = Literal["paper", "trailing", "code"]
 RULES: dict[RuleName, Rule] = {
     "paper": Rule(
+        every=1, window=5, gap=5, back=7, first=1, at_end=True,
+        rises=lambda earlier, now: now > 0 and earlier / now < 0.75,
+    ),
+    "trailing": Rule(
         every=1, window=5, gap=5, back=5, first=1, at_end=True,
         rises=lambda earlier, now: now > 0 and earlier / now < 0.75,
     ),
     "code": Rule(
-        every=2, window=5, gap=4, back=6, first=10, at_end=False,
-        rises=lambda earlier, now: earlier > 0 and now / earlier > 1.3,
+        every=2, window=5, gap=4, back=6, first=11, at_end=False,
+        rises=lambda earlier, now: earlier > 0 and now / earlier > 1.3, offset=1,
     ),
 }  # fmt: skip
-"""See `bench.variants.hessian_early_stop` for both in words."""
+"""See `bench.variants.hessian_early_stop` for all in words."""
 
 
 class EigenvalueRule(Variant):
@@ -94,7 +114,7 @@ class EigenvalueRule(Variant):
         None, ge=1, description="epochs between measurements; null: the rule's own (1, code: 2)"
     )
     first: int | None = Field(
-        None, ge=1, description="no earlier epoch counts; null: the rule's own (1, code: 10)"
+        None, ge=1, description="no earlier epoch counts; null: the rule's own (1, code: 11)"
     )
     probe: Literal["official", "frozen"] = Field(
         "official", description="what `alpha_hessian` measures on: one batch, or frozen ones"
@@ -107,12 +127,13 @@ class EigenvalueRule(Variant):
             return None
         rule = RULES[self.rule]
         earliest = max(first, self.first or rule.first)
-        return replace(rule, every=self.every or rule.every, first=earliest)
+        every = self.every or rule.every
+        return replace(rule, every=every, first=earliest, offset=min(rule.offset, every))
 
     def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Measure, and put the eigenvalue into the memory and the history."""
         rule = self.chosen()
-        if rule is None or state.epoch % rule.every:
+        if rule is None or not rule.measures(state.epoch):
             return
         instrument = AlphaHessian(mode="lanczos", probe=self.probe, batches=self.batches)
         value = instrument.observe(setup, state)["hessian_eigenvalue_max"]
@@ -122,7 +143,7 @@ class EigenvalueRule(Variant):
     def stop(self, setup: SearchView, state: StateView) -> Stop | None:
         """Ask the rule."""
         rule = self.chosen(state.memory.get(self.name, {}).get("first", 1))
-        if rule is None or state.epoch % rule.every:
+        if rule is None or not rule.measures(state.epoch):
             return None
         if state.epoch == setup.settings.search.epochs and not rule.at_end:
             return None

@@ -38,9 +38,15 @@ class Perturbation(Variant):
 
 
 def project(perturbed: Tensor, weights: Tensor) -> Tensor:
-    """Clamp at zero and give every edge its total back, as the official ``clip`` does for 1.
+    """Clamp to [0, total] and give every edge its total back: the official ``clip``, for any total.
 
+    Where nothing of an edge is above zero, all of it goes to the largest of the perturbed weights.
     A weight of exactly zero belongs to an operation that is out and stays zero.
     """
-    clamped = perturbed.clamp_min(0) * (weights != 0)
-    return clamped * (weights.sum(-1, keepdim=True) / clamped.sum(-1, keepdim=True))
+    total, competing = weights.sum(-1, keepdim=True), weights != 0
+    clamped = perturbed.clamp_min(0).minimum(total) * competing
+    largest = perturbed.masked_fill(~competing, -torch.inf).argmax(-1, keepdim=True)
+    alone = torch.zeros_like(clamped).scatter(-1, largest, 1.0) * competing
+    clamped = torch.where((clamped == 0).all(-1, keepdim=True), alone, clamped)
+    # An edge that has no weight at all is left at zero.
+    return clamped * (total / clamped.sum(-1, keepdim=True)).nan_to_num(0.0, 0.0, 0.0)

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import stage, within_stage
 from bench.contracts.variant import Variant
 from bench.streams import generator
-from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Drnas(Variant):
     which is again a Dirichlet draw.
 
     Paper and code: the paper's distance regulariser is Adam's weight decay on α in the code's
-    default (here ``search.architecture.weight_decay``), or kl·KL(Dir(c) ‖ Dir(1)) (``kl``). The
+    default (here ``search.architecture.weight_decay``), or kl·KL(Dir(c) ‖ Dir(1)) (``kl``); then
+    Adam's weight decay is zero, as in the code. The
     paper's NAS-Bench-201 numbers need no progressive schedule (preset ``paper``: 100 epochs, all
     channels); the code has one for that space too (preset ``progressive``: K 4 → 2, operations 5 →
     3, two stages of 50 epochs, α frozen in 10 of each, one cosine over both). There is no off: the
@@ -72,6 +73,11 @@ class Drnas(Variant):
         """Return the present stage's K; a stage begins when its widening is done."""
         now = self.K[moment.memory.get(self.name, {}).get("stage", 0)]
         return None if now == self.K[-1] else now
+
+    @property
+    def architecture_decay(self) -> float | None:
+        """None of Adam's own where the KL distance regularises."""
+        return 0.0 if self.kl > 0 else None
 
     def candidates(self, space: Space, moment: Moment) -> Active | None:
         """Return what the last stages left."""

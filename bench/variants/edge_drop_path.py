@@ -15,7 +15,8 @@ class EdgeDropPath(Variant):
     """Drop a whole edge for some images of the batch, in both updates.
 
     The mixture of an edge is zeroed per image with probability p and scaled by 1/(1 − p) otherwise;
-    p grows linearly, p = rate·e/E. RobustDARTS uses rate 0, 0.2, 0.4, 0.6.
+    p grows linearly, p = rate·e/(E − 1), so that the last epoch has the whole rate. RobustDARTS
+    uses rate 0, 0.2, 0.4, 0.6.
 
     Paper and code: the paper's regularisation is drop-path together with CutOut whose probability
     grows alike; CutOut is not part of this variant. The code draws once for a whole edge (its
@@ -33,7 +34,8 @@ class EdgeDropPath(Variant):
 
     def probability(self, moment: Moment) -> float:
         """Return p at this epoch; nothing is dropped while measuring."""
-        return 0.0 if moment.phase == "evaluate" else self.rate * moment.epoch / moment.epochs
+        grown = moment.epoch / max(1, moment.epochs - 1)
+        return 0.0 if moment.phase == "evaluate" else self.rate * min(1.0, grown)
 
     def edge(
         self, y: Tensor, x: Tensor, site: Site, architecture: dict[str, Tensor], moment: Moment

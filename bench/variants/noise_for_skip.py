@@ -1,8 +1,8 @@
-"""Noise in place of, or on top of, the skip connection."""
+"""Noise in place of the skip connection."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -12,37 +12,23 @@ from bench.contracts.variant import Site, Variant
 
 
 class NoiseForSkip(Variant):
-    """`skip_connect` gives noise N(mean, std²): does the search still choose it?
+    """`skip_connect` gives noise N(mean, std²), whatever comes in: does the search still choose it?
 
-    ``replace``
-        The noise alone, whatever comes in, while measuring too: the operation of RobustDARTS's S4.
-        The truth of a cell then says nothing: a skip stands for noise.
-    ``add``
-        x + noise in both updates, none while measuring (NoisyDARTS).
-
-    Paper and code: RobustDARTS's code draws N(0, 1) for every element, as here. NoisyDARTS's
-    published deviations depend on the space and are not restated as a preset.
+    A control of this suite, measuring included: no paper replaces the skip. RobustDARTS's S4 has an
+    operation `noise`, N(0, 1) for every element, beside a separable convolution and no skip (``space:
+    {name: darts, preset: s4}``). The truth of a cell says nothing here: a skip stands for noise. See
+    `noisy_darts` for noise on top of the skip. There is no off: noise of deviation zero is not the
+    skip.
     """
 
     paper: ClassVar[str] = (
-        "Zela et al. 2020, Understanding and Robustifying Differentiable Architecture Search, "
-        "arXiv:1909.09656 (S4); Chu et al. 2020, Noisy Differentiable Architecture Search, "
-        "arXiv:2005.03566"
+        "a control of this suite; the idea is that of Zela et al. 2020, arXiv:1909.09656 (S4)"
     )
     touches: ClassVar[tuple[str, ...]] = ("skip_connect",)
-    off: ClassVar[dict[str, Any] | None] = {"mode": "add", "mean": 0.0, "std": 0.0}
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"mode": "replace", "mean": 0.0, "std": 1.0},
-    }
 
-    mode: Literal["replace", "add"] = "replace"
     mean: float = 0.0
     std: float = Field(1.0, ge=0)
 
     def operation(self, y: Tensor, site: Site, moment: Moment) -> Tensor:
-        """Replace or disturb the skip connection of one edge of one cell."""
-        silent = self.mean == 0 and self.std == 0
-        if self.mode == "add" and (silent or moment.phase == "evaluate"):
-            return y
-        noise = moment.normal(y, self.mean, self.std, self.name, site.cell, site.edge)
-        return noise if self.mode == "replace" else y + noise
+        """Replace the skip connection of one edge of one cell."""
+        return moment.normal(y, self.mean, self.std, self.name, site.cell, site.edge)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.contracts.moment import Moment
 from bench.contracts.space import Active, Space
+from bench.contracts.stages import stage, within_stage
 from bench.contracts.variant import Variant
 from bench.streams import seed_of
-from bench.variants._durations import stage, within_stage
 from bench.variants._shrinking import strongest
 
 if TYPE_CHECKING:
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 class OperationShrinking(Variant):
     """The search has equal stages; after each, every edge keeps its ``keep`` strongest operations.
 
-    With ``restart`` each stage begins anew: weights, α and both optimisers. α is frozen for the
-    share ``warmup`` of every stage.
+    With ``restart`` each stage begins anew: weights, α, both optimisers and the weights' learning
+    rate, which runs down its cosine in every stage. ``deeper`` adds cells to the supernet of each
+    later stage. α is frozen for the share ``warmup`` of every stage.
 
-    Paper and code: three stages of 25 epochs, α frozen in 10 of each, 8 → 5 → 3 operations; scaled
-    to the five of NAS-Bench-201, 5 → 3 → 2. P-DARTS also deepens the network from stage to stage,
-    restarts the learning rate, decays skip dropout within each stage (add `skip_dropout`, whose
-    schedule runs over the whole search) and limits the skips of the final cell: not part of this
-    variant.
+    Preset ``paper`` is P-DARTS in the DARTS space: three stages (of 25 epochs, so that
+    ``search.epochs`` is 75), α frozen in 10 of each, 8 → 5 → 3 operations, 5 → 11 → 17 cells
+    (``space.layers: 5``). It goes with `skip_dropout` of the same preset, whose schedule begins anew
+    in every stage, and with the selection `limited_skips`. ``nb201`` is this suite's scaling to the
+    five operations of NAS-Bench-201, 5 → 3 → 2 at one depth; no paper has it.
+
+    Paper and code: the code also searches with batch 96, the learning rate down to 0, weight decay
+    3e-4 and α lr 6e-4, and clips the gradient of α at 5: override ``search`` for these but the last.
     """
 
     paper: ClassVar[str] = (
@@ -37,12 +41,34 @@ class OperationShrinking(Variant):
     ranks_operations: ClassVar[bool] = True
     off: ClassVar[dict[str, Any] | None] = {"keep": (), "warmup": 0.0}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"keep": (3, 2), "restart": True, "warmup": 0.4},
+        "paper": {"keep": (5, 3), "restart": True, "warmup": 0.4, "deeper": (6, 12)},
+        "nb201": {"keep": (3, 2), "restart": True, "warmup": 0.4},
     }
 
     keep: tuple[int, ...] = Field((3, 2), description="operations per edge from each stage on")
-    restart: bool = Field(True, description="begin every stage with fresh weights and α")
+    restart: bool = Field(True, description="begin every stage with fresh weights, α and rate")
     warmup: float = Field(0.4, ge=0, lt=1, description="share of a stage in which α is frozen")
+    deeper: tuple[int, ...] = Field(
+        (), description="cells more than the first stage's, for each later stage; none: one depth"
+    )
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.deeper and len(self.deeper) != len(self.keep):
+            raise ValueError(f"deeper: {len(self.keep)} later stages, as keep says")
+        if self.deeper and not self.restart:
+            raise ValueError("deeper: a supernet that grows begins anew; say restart: true")
+        return self
+
+    @property
+    def stages(self) -> int:
+        """One more than there are changes, where stages begin anew."""
+        return len(self.keep) + 1 if self.restart else 1
+
+    def grown(self, space: Space, epoch: int, epochs: int) -> Space:
+        """Add the stage's cells."""
+        now = stage(epoch, epochs, len(self.keep) + 1)
+        return space.deepened(self.deeper[now - 1]) if self.deeper and now else space
 
     def candidates(self, space: Space, moment: Moment) -> Active | None:
         """Return what the last stages left."""
@@ -65,8 +91,11 @@ class OperationShrinking(Variant):
                 Setup,
                 initial_state,
             )
+            from bench.search.state import SearchState  # late: saves start-up time
 
             seed = seed_of(setup.seed, self.name, now)
-            fresh = initial_state(Setup.of(setup).having(seed=seed)).to_dict()
-            own = ("step", "epoch", "running", "history", "memory", "stopped")
-            state.load_dict({**fresh, **{key: getattr(state, key) for key in own}})
+            fresh = initial_state(Setup.of(setup).having(seed=seed), state.epoch)
+            # Between two steps the rate is that of the last one, whoever steps next.
+            rate = state.weight_optimizer.param_groups[0]["lr"]
+            fresh.weight_optimizer.param_groups[0]["lr"] = rate
+            SearchState.of(state).adopt(fresh)

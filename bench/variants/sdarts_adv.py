@@ -17,12 +17,15 @@ class SdartsAdv(Perturbation):
     """Sign-gradient ascent (PGD) on the training loss within ‖δ‖∞ ≤ ε around softmax(α).
 
     From a random start, ``steps`` times: p ← p + (2ε/steps)·sign ∂L_train/∂p, back into the ball,
-    clamped and renormalised. ε grows linearly, ε = 0.03 + 0.27·e/E in the official code.
+    projected as `sdarts_rs` is. ε grows linearly, ε = 0.03 + 0.27·e/E in the official code.
 
     Paper and code: the paper writes an exact inner maximum; the code takes 7 steps, starts at
     random and keeps the unperturbed mixture where its loss is higher than what the attack found.
     All three are done here. The code attacks the network in evaluation mode (running statistics);
-    here batch statistics are used throughout.
+    here batch statistics are used throughout. The code's attack takes the softmax once more of
+    what is a softmax already (its loss is called without ``updateType='weight'``, which its version
+    for recurrent networks passes), so that it climbs another loss than the weights are trained on;
+    here it climbs that of the mixture.
     """
 
     paper: ClassVar[str] = PAPER

@@ -14,12 +14,13 @@ from bench.variants._perturbation import PAPER, Perturbation
 class SdartsRs(Perturbation):
     """Random smoothing: softmax(α) + U(−ε, ε) in the weight step, so that w suits nearby α.
 
-    The perturbed weights are clamped at zero and renormalised; the architecture step sees
-    softmax(α) itself. ε grows linearly, ε = 0.03 + 0.27·e/E in the official code.
+    The perturbed weights are clamped to [0, 1] and renormalised, and a row of nothing but zeros
+    becomes one-hot at its largest entry; the architecture step sees softmax(α) itself. ε grows
+    linearly, ε = 0.03 + 0.27·e/E in the official code.
 
     Paper and code: the paper perturbs α̂ within the ball without saying how the simplex is kept;
-    the code clamps and renormalises, which is what is done here. Other variants' factors on whole
-    edges keep their total.
+    the code's ``clip`` is what is done here. Other variants' factors on whole edges keep their
+    total, in place of the 1.
     """
 
     paper: ClassVar[str] = PAPER

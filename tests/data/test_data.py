@@ -91,7 +91,7 @@ def test_image_folder_is_decoded_once_and_again_when_it_changes(tmp_path, monkey
     assert source.load().pixels[0].sum() == 0
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist", "svhn"])
 def test_missing_data_names_the_command_that_gets_it(name, tmp_path):
     source = registry.parse("data", {"name": name, "root": str(tmp_path)})
     with pytest.raises(DataError, match=f"python -m bench data fetch {name}") as caught:
@@ -155,3 +155,19 @@ def test_contract_of_what_is_embedded(name):
     assert small.pixels.shape[-2:] == (4, 4)
     with pytest.raises(DataError, match=f"size: 9999999 images asked for, {name} has"):
         registry.parse("data", {"name": name, "size": 9_999_999}).halves()
+
+
+def test_svhn_is_read_as_published_and_not_mirrored(tmp_path, monkeypatch):
+    """The official files are [32, 32, 3, N] with labels 1 to 10, 10 being the digit 0."""
+    from scipy.io import savemat
+    from torchvision.datasets import SVHN
+
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 255, (32, 32, 3, 5), dtype=np.uint8)
+    labels = np.array([[10], [1], [2], [10], [9]], dtype=np.uint8)
+    for part in ("train", "test"):
+        savemat(tmp_path / f"{part}_32x32.mat", {"X": pixels, "y": labels})
+    monkeypatch.setattr(SVHN, "_check_integrity", lambda self: True)  # of the real files' bytes
+    found = registry.parse("data", {"name": "svhn", "root": str(tmp_path)}).load()
+    assert found.labels.tolist() == [0, 1, 2, 0, 9] and not found.flip and found.crop == 4
+    assert np.array_equal(found.pixels.numpy(), pixels.transpose(3, 2, 0, 1))

@@ -80,7 +80,7 @@ def campaign(
     root: Path, make: Callable[[RunSpec], dict[str, object]], until: str = "30",
     question: Question | None = None, at_a_time: int = 4,
 ) -> tuple[Growth, Campaign, Made]:  # fmt: skip
-    from bench.report.summary import value
+    from bench.report.rows import value
 
     every, limits = specs(until)
     made = Campaign(root, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 from bench import papers
 from bench.cli import main
 from bench.contracts.truth import TruthError
-from bench.papers import PaperTable
-from bench.papers.reproduce import Table, load_table, reproduce
+from bench.papers import Number, PaperTable
+from bench.papers.reproduce import Table, judged, load_table, reproduce
 from bench.papers.summary import records, to_csv, to_markdown
 from bench.spaces.nb201 import cells
 
@@ -48,6 +49,8 @@ def paper(**rows: dict[str, object]) -> PaperTable:
             "paper": "P",
             "measure": "accuracy",
             "datasets": ["cifar10", "cifar100", "imagenet16"],
+            "margin": {"cifar10": 1.0},
+            "runs": 500,
             "rows": entries,
         }
     )
@@ -55,21 +58,40 @@ def paper(**rows: dict[str, object]) -> PaperTable:
 
 def test_verdicts_follow_the_pass_band() -> None:
     search = {"name": "local_search", "first_improvement": True}
+    [first] = reproduce(
+        paper(x={"row": ("–/80.00±1.00", "blackbox", search)}), synthetic(), runs=40
+    )
+    mean = first.obtained[0].number.mean
     table = paper(
         exact={"row": ("–/90.00", "optimum", True)},
         off={"row": ("–/90.02", "optimum", True)},
-        close={"row": ("–/88.00±2.50", "blackbox", search)},
-        far={"row": ("–/80.00±2.00", "blackbox", search)},
+        close={"row": (f"–/{mean:.2f}±0.50", "blackbox", search)},
+        far={"row": (f"–/{mean - 2:.2f}±6.00", "blackbox", search)},
         gpu={"row": ("–/80.00±2.00", "gpu_hours", 3.0)},
     )
-    exact, off, close, far, gpu = reproduce(table, synthetic(), runs=5)
+    exact, off, close, far, gpu = reproduce(table, synthetic(), runs=40)
     assert exact.verdict == close.verdict == "pass"
-    assert off.verdict == "outside: cifar10 test -0.02"
-    assert far.verdict.startswith("outside: cifar10 test +")
+    assert off.verdict == "differs: cifar10 test -0.02"
+    # Two points are within the published standard deviation of six, and many standard errors.
+    assert far.verdict.startswith("differs: cifar10 test +2.0") and "SE)" in far.verdict
     assert gpu.verdict == "not run" and gpu.how == "not run: needs a GPU, about 3 hours"
-    assert close.cost["runs"] == 5 and close.cost["evaluations"] <= 110
+    assert close.cost["runs"] == 40 and close.cost["evaluations"] <= 110
     without = reproduce(table, None)
     assert {outcome.verdict for outcome in without} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("gap", "sd", "margin", "verdict"),
+    [(0.0, 1.0, 0.2, "same"), (0.15, 1.0, 0.2, "differs"), (0.09, 1.0, 0.2, "same"),
+     (0.11, 1.0, 0.2, "undecided"), (1.0, 5.0, 0.2, "differs"), (0.05, 1.0, math.nan, "undecided")],
+)  # fmt: skip
+def test_means_are_judged_by_margin_and_standard_error(
+    gap: float, sd: float, margin: float, verdict: str
+) -> None:
+    """500 runs on either side: with sd 1 the standard error is 0.0632, its 90 % half width 0.104."""
+    sample = np.tile([-1.0, 1.0], 250) * sd * math.sqrt(499 / 500) + 90 + gap
+    found, error = judged(Number(90.0, sd), sample, margin, 500)
+    assert found == verdict and error == pytest.approx(sd * math.sqrt(2 / 500))
 
 
 def test_a_row_without_a_claim_passes_nothing() -> None:
@@ -139,7 +161,7 @@ def test_a_table_is_read_by_index(file: Path) -> None:
 def test_validation_is_compared_where_the_table_has_it(tmp_path: Path) -> None:
     table = load_table(write(tmp_path / "t.csv", extra="cifar10_valid_200"))
     [outcome] = reproduce(paper(best={"row": ("90.00/90.00", "optimum", True)}), table)
-    assert ("cifar10", "valid", "within") in {
+    assert ("cifar10", "valid", "same") in {
         (one.dataset, one.split, one.verdict) for one in outcome.obtained
     }
 

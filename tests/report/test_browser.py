@@ -37,6 +37,7 @@ MEASURE = """
 const seen = {};
 function measure(frame) {
   const page = frame.contentDocument, wide = page.documentElement;
+  frame.contentWindow.dispatchEvent(new Event("beforeprint"));  // draws what is out of view
   const outside = [...page.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, pre, svg")
     && e.getBoundingClientRect().right > wide.clientWidth + 1).map((e) => e.tagName);
   const all = (query) => [...page.querySelectorAll(query)];

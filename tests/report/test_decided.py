@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.page import render
-from bench.report.summary import Summary, value
+from bench.report.rows import value
+from bench.report.summary import Summary
 from tests.report.builders import failed, folder, ok
 
 UNTIL = {"until": "decided", "most": 20, "budget": None}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
 
+import numpy as np
 import pytest
 
 from bench.report.page import write_index, write_page
 from bench.report.summary import Summary
 from bench.spaces.nb201 import NB201
-from tests.report.builders import SKIPS, TRUTH, failed, folder, ok
+from tests.report.builders import OPERATIONS, SKIPS, TRUTH, failed, folder, history, ok
 
 HOSTILE = "</title><script>window.owned = 1</script><img src=x onerror=owned()>{{ 7*7 }}"
 
@@ -59,7 +63,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Tags]:
 def test_user_text_is_inert(hostile: tuple[str, Tags]) -> None:
     text, tags = hostile
     assert "<script>window.owned" not in text and "{{ 7*7 }}" in text
-    assert [tag for tag, _ in tags.found].count("script") == 1
+    scripts = [attributes.get("type") for tag, attributes in tags.found if tag == "script"]
+    assert scripts == ["application/json", None]
     assert not [tag for tag, _ in tags.found if tag == "img"]
     assert not [
         name for _, attributes in tags.found for name in attributes if name.startswith("on")
@@ -74,6 +79,52 @@ def test_nothing_is_loaded_from_anywhere(hostile: tuple[str, Tags]) -> None:
             assert value is None or value.startswith(("data:", "#")), (tag, name, value)
     assert not re.search(r"@import|url\((?!#)", text)
     assert "default-src &#39;none&#39;" in text
+
+
+EVIL_METRIC = '"><script>window.owned = 1</script><svg onload=owned()>'
+
+
+def test_names_of_readings_are_data(tmp_path: Path) -> None:
+    rows = [entry | {EVIL_METRIC: 1.0, "hessian" + EVIL_METRIC: 2.0, "gap_" + EVIL_METRIC: 1.0,
+                     "p_" + EVIL_METRIC: 0.1} for entry in history(3, 0)]  # fmt: skip
+    run = ok(1, history=rows, **{EVIL_METRIC: 1.0})
+    text, tags = page(folder(tmp_path / "x", {"old": [run] * 2, "new": [run] * 2}, rankings=False))
+    assert "<script>window" not in text and "<svg onload" not in text
+    assert not [a for _, attributes in tags.found for a in attributes if a.startswith("on")]
+    assert sum(tag == "script" for tag, _ in tags.found) == 2
+    named = [a["data-name"] for _, a in tags.found if a.get("data-name")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.+-]+", name) for name in named)
+    assert EVIL_METRIC.replace("_", " ") in str(charts_of(text))  # and shown as it is
+
+
+def charts_of(text: str) -> list[dict]:
+    """Return what the page's script draws from."""
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_only_the_pages_own_script_may_run(hostile: tuple[str, Tags]) -> None:
+    text, tags = hostile
+    policy = next(a["content"] for _, a in tags.found if a.get("http-equiv"))
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "script-src 'unsafe-inline'" not in policy and "base-uri 'none'" in policy
+
+
+@pytest.mark.parametrize("name", ["50%_x", "a b?x#1", "javascript:alert(1)", "ä&<b>", "a'\"b"])
+def test_the_index_links_to_any_folder(tmp_path: Path, name: str) -> None:
+    root = bare(tmp_path, {"old": [ok(5)], "new": [ok(1)]}).rename(tmp_path / name)
+    (root / "report.html").write_text("here")
+    tags = Tags()
+    entries = [(root / "report.html", Summary.read(root))]
+    tags.feed(write_index(entries, tmp_path / "index.html").read_text())
+    (link,) = [a["href"] for tag, a in tags.found if tag == "a"]
+    # As a browser resolves it: no scheme of its own, and the very file.
+    resolved = urlsplit(urljoin(tmp_path.as_uri() + "/index.html", link))
+    assert resolved.scheme == "file" and not resolved.query and not resolved.fragment
+    assert Path(unquote(resolved.path)).read_text() == "here"
 
 
 def test_ids_are_unique(hostile: tuple[str, Tags]) -> None:
@@ -133,7 +184,29 @@ def test_the_page_is_the_same_every_time(tmp_path: Path) -> None:
 def test_figures_take_the_pages_colour_and_mark_their_variants(tmp_path: Path) -> None:
     text, _ = page(folder(tmp_path / "x", {"old": [ok(5)] * 2, "new": [ok(1)] * 2}))
     assert "#010203" not in text and "currentColor" in text
-    assert '<g class="v0">' in text and '<g class="v1">' in text
+    assert '<g class="v1">' in text
+    (first, *_) = charts_of(text)
+    assert [line["v"] for line in first["panels"][0]["lines"]] == [0, 1]
+
+
+def test_many_runs_leave_a_small_page(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cell = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
+    arms = {
+        f"arm{i:02d}": [
+            ok(1, 80.0 + rng.normal(), cell=cell.format(*rng.choice(OPERATIONS, 6)))
+            for _ in range(10)
+        ]
+        for i in range(20)
+    }
+    root = folder(tmp_path / "x", arms, of="arm01", against="arm00", epochs=50, rankings=False)
+    text, tags = page(root)
+    assert len(text) < 600_000  # a fifth of the runs for which 2 MB are allowed
+    assert sum(tag == "path" for tag, _ in tags.found) < 2_000
+    charts = charts_of(text)
+    assert sum(chart["name"].startswith("alpha") for chart in charts) == 20
+    assert max(len(panel["x"]) for chart in charts for panel in chart["panels"]) <= 60
+    assert "3 most frequent cells" in text
 
 
 def test_a_cell_is_drawn_with_all_its_edges() -> None:
@@ -152,5 +225,5 @@ def test_the_index_links_every_ablation_and_says_what_is_broken(tmp_path: Path) 
         (tmp_path / "c" / "report.html", "c is <broken>"),
     ]
     text = write_index(entries, tmp_path / "index.html").read_text()
-    assert 'href="a b/report.html"' in text or 'href="a%20b/report.html"' in text
+    assert 'href="./a%20b/report.html"' in text
     assert "Is &lt;it&gt; so?" in text and "c is &lt;broken&gt;" in text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.report import svg
+from bench.report.figures import readings
 from bench.report.page import render
-from bench.report.pairs import gaps, pair, paired, pairs
+from bench.report.pairs import gaps, paired, pairs
 from bench.report.summary import Summary
 from tests.report.builders import folder, history, ok
 
@@ -28,12 +28,14 @@ def read(root: Path, **more: float) -> Summary:
 
 def test_an_eigenvalue_is_drawn_above_true_accuracy_with_the_stop(tmp_path: Path) -> None:
     summary = read(tmp_path, hessian_max=0.2)
-    with svg.style():
-        drawn = {d.name: d for d in pairs(summary)}
-    assert set(drawn) == {"pair-hessian_max-0", "pair-hessian_max-1"}
-    old, new = drawn["pair-hessian_max-0"].image, drawn["pair-hessian_max-1"].image
-    assert "hessian max" in old and "true accuracy (%)" in old and "stop 3" not in old
-    assert new.count(">stop 3<") == 1 and new.count('id="pair-hessian_max-1-stop"') == 2
+    drawn = {chart.name: chart for chart in pairs(summary, readings(summary))}
+    assert set(drawn) == {"pair-0-0", "pair-0-1"}
+    old, new = drawn["pair-0-0"].panels, drawn["pair-0-1"].panels
+    assert [part.y_label for part in old] == ["hessian max", "true accuracy (%)"]
+    assert [part.marks for part in old] == [[], []]
+    assert [[(m["x"], m.get("text")) for m in part.marks] for part in new] == [
+        [(3.0, "stop 3")], [(3.0, None)],
+    ]  # fmt: skip
 
 
 def test_eigenvalues_come_first_and_neither_spreads_nor_a_spectrum_bury_them(
@@ -41,25 +43,19 @@ def test_eigenvalues_come_first_and_neither_spreads_nor_a_spectrum_bury_them(
 ) -> None:
     more = {"hessian_eigenvalue_max": 0.3, "hessian_eigenvalue_max_sd": 0.1, "hessian_trace": 1.0}
     more |= {f"hessian_spectrum_{i:02d}": 0.0 for i in range(30)} | {"stop_eigenvalue": 0.3}
-    drawn = paired(read(tmp_path, **more))
+    drawn = paired(readings(read(tmp_path, **more)))
     assert drawn[:2] == ["hessian_eigenvalue_max", "stop_eigenvalue"] and len(drawn) == 3
 
 
-def test_any_reading_can_stand_there(tmp_path: Path) -> None:
-    with svg.style():
-        drawing = pair(read(tmp_path), "valid_accuracy", 0, "old")
-    assert drawing is not None and "valid accuracy" in drawing.image
-
-
 def test_the_gap_is_one_figure_per_variant(tmp_path: Path) -> None:
-    with svg.style():
-        drawn = list(gaps(read(tmp_path, gap_soft=90.0, gap_argmax=80.0)))
-    assert [d.name for d in drawn] == ["gap-0", "gap-1"]
-    assert ">soft<" in drawn[0].image and ">argmax<" in drawn[0].image
+    summary = read(tmp_path, gap_soft=90.0, gap_argmax=80.0)
+    drawn = list(gaps(summary, readings(summary)))
+    assert [chart.name for chart in drawn] == ["gap-0", "gap-1"]
+    assert [line["n"] for line in drawn[0].panels[0].lines] == ["soft", "argmax"]
 
 
 def test_the_page_has_them_only_where_they_were_read(tmp_path: Path) -> None:
     text = render(read(tmp_path, hessian_max=0.2, gap_soft=90.0))
     assert 'id="pairs"' in text and 'id="gaps"' in text
     bare = read(tmp_path / "bare")
-    assert not paired(bare) and not list(gaps(bare))
+    assert not paired(readings(bare)) and not list(gaps(bare, readings(bare)))

@@ -52,9 +52,24 @@ def test_too_few_seeds_conclude_nothing_however_large_the_effect(
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     summary = Summary.read(folder(tmp_path / "x", {"old": [ok(6)], "new": [ok(0)]}))
-    assert "no interval from a single pair" in summary.answer
+    assert "(−6.0: too few for an interval; mean over 1 paired seed)" in summary.answer
     row = summary.variants.iloc[0]
     assert row["skip_count"] == 6 and row[["skip_count_low", "skip_count_high"]].isna().all()
+
+
+def test_below_six_seeds_there_are_values_and_no_intervals(tmp_path: Path) -> None:
+    """Else the bootstrap's bounds are the extremes of the seeds, and are called 95 %."""
+    few = Summary.read(
+        folder(
+            tmp_path / "x", {"old": [ok(s) for s in (4, 5, 6)], "new": [ok(s) for s in (1, 2, 1)]}
+        )
+    )
+    assert "(−3.0, −3.0, −5.0: too few for an interval; mean over 3 paired seeds)" in few.answer
+    row = few.variants.iloc[0]
+    assert row[["skip_count_low", "skip_count_high", "tau_low", "tau_high"]].isna().all()
+    assert (
+        row["collapsed_low"] < row["collapsed"] <= row["collapsed_high"]
+    )  # Wilson's holds for any
 
 
 def test_ties_cannot_conclude(tmp_path: Path) -> None:
@@ -165,7 +180,7 @@ def test_holm_counts_every_variant_but_the_baseline(tmp_path: Path) -> None:
 
 
 def test_without_rankings_tau_is_bootstrapped_over_seeds(tmp_path: Path) -> None:
-    arms = {"old": [ok(5, tau=t) for t in (0.1, 0.2, 0.3)], "new": [ok(1)] * 3}
+    arms = {"old": [ok(5, tau=t) for t in (0.1, 0.2, 0.3) * 2], "new": [ok(1)] * 6}
     row = Summary.read(folder(tmp_path / "x", arms, rankings=False)).variants.iloc[0]
     assert row["tau"] == pytest.approx(0.2) and 0.1 <= row["tau_low"] < 0.2 < row["tau_high"] <= 0.3
 
@@ -177,8 +192,8 @@ def test_the_interval_of_a_stratified_ranking_is_weighted_like_its_tau(tmp_path:
     scores = np.where(truth < 40, 39 - truth, truth)
     tau = tau_b(scores, truth, weight)
     assert tau < -0.9 and tau_b(scores, truth) > 0.4
-    root = folder(tmp_path / "x", {"old": [ok(5, tau=tau)] * 2, "new": [ok(1)] * 2})
-    for seed in range(2):
+    root = folder(tmp_path / "x", {"old": [ok(5, tau=tau)] * 6, "new": [ok(1)] * 6})
+    for seed in range(6):
         frame = pd.DataFrame(
             {"arch": [f"cell {i}" for i in range(80)], "accuracy": scores, "loss": -scores,
              "truth": truth, "parameters": truth, "weight": weight, "stratum": stratum}

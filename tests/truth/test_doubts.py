@@ -11,7 +11,7 @@ import pytest
 
 from bench.commands import plan as command
 from bench.contracts import registry
-from bench.ranking.correlation import panel
+from bench.ranking.panel import panel
 from bench.ranking.population import Population
 from bench.spaces.nb201 import cells
 from bench.truth._doubts import doubts
@@ -113,3 +113,27 @@ def test_reasons_of_the_panel(scores: Any, resamples: int) -> None:
     else:
         assert found.tau.estimate == 1 and "tau" not in found.reasons
         assert found.reasons["tau_interval"] == "no resamples were asked for"
+
+
+def test_plan_loads_no_truth_that_has_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would sit there for hours."""
+    loaded: list[str] = []
+    for name in registry.names("truth"):
+        kind: Any = registry.load("truth", name)
+        monkeypatch.setattr(kind, "of", lambda self, space, data: loaded.append(self.name))
+    for name in registry.names("truth"):
+        needs = [n for n, i in registry.load("truth", name).model_fields.items() if i.is_required()]
+        if not needs:
+            sets = [f"truth.name={name}"]
+            command.plan_command(Path("ablations/skip_dropout.yaml"), "smoke", sets=sets)
+    assert loaded == []
+
+
+def test_a_table_whose_weights_are_empty_stands_for_itself(tmp_path):
+    """An imported file has the column of a sample's weights, without a number in it."""
+    import pyarrow as pa
+
+    from bench.tables.long import weights
+
+    assert weights(pa.table({"arch": ["a", "b"], "weight": [None, None]})) == {}
+    assert weights(pa.table({"arch": ["a", "b"], "weight": [2.0, None]})) == {"a": 2.0}

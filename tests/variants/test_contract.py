@@ -87,9 +87,9 @@ def moment(epoch, epochs=50, phase="weights"):
         ("constant", 30, 0.4),
         ("linear", 0, 0.4 * 49 / 50),
         ("linear", 49, 0.0),
-        ("pdarts", 9, 0.4 * 40 / 50),
-        ("pdarts", 10, 0.4),
-        ("pdarts", 20, 0.4 * math.exp(-2)),
+        ("pdarts", 19, 0.4 * 30 / 50),
+        ("pdarts", 20, 0.4),
+        ("pdarts", 30, 0.4 * math.exp(-1)),
     ],
 )
 def test_skip_dropout_schedules(schedule, epoch, expected):

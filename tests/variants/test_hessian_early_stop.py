@@ -22,26 +22,29 @@ def first(rule, values):
     """Return after how many epochs the rule acts, and the epoch that it goes back to."""
     for n in range(1, len(values) + 1):
         if (target := RULES[rule].verdict(values[:n])) is not None:
-            return n * RULES[rule].every, target
+            return RULES[rule].epoch_of(n), target
     return None
 
 
 @pytest.mark.parametrize(
     ("rule", "values", "expected"),
     [
-        ("paper", RISE, (12, 7)),
-        ("paper", [1.0] * 5 + [2.0] * 5, (10, 5)),  # the first epoch that has two windows
+        ("paper", RISE, (12, 5)),
+        ("paper", [1.0] * 5 + [2.0] * 5, (10, 3)),  # the first epoch that has two windows
         ("paper", [3.0] * 5 + [4.0] * 5, None),  # 0.75 exactly
-        ("paper", [3.0] * 5 + [4.01] * 5, (10, 5)),
-        ("paper", [1.0] * 20 + [3.0], (21, 16)),  # 1/1.4
+        ("paper", [3.0] * 5 + [4.01] * 5, (10, 3)),
+        ("paper", [1.0] * 20 + [3.0], (21, 14)),  # 1/1.4
+        ("trailing", RISE, (12, 7)),
+        ("trailing", [1.0] * 5 + [2.0] * 5, (10, 5)),
+        ("trailing", [3.0] * 5 + [4.0] * 5, None),
         ("paper", [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0], None),  # too short
         ("paper", [0.02] * 5 + [-0.5] * 5, None),
-        ("code", [1.0] * 11 + [2.0] * 9, (26, 14)),
-        ("code", [2.0**n for n in range(20)], (22, 10)),  # the first epoch at all
-        ("code", [2.0**n for n in range(10)], None),
+        ("code", [1.0] * 11 + [2.0] * 9, (25, 13)),
+        ("code", [2.0**n for n in range(20)], (23, 11)),  # the 12th, the first that can
+        ("code", [2.0**n for n in range(11)], None),
         ("code", [1.0] * 15 + [2.49] * 1 + [1.0] * 9, None),  # 1.298
-        ("code", [1.0] * 15 + [2.6] * 1 + [1.0] * 9, (32, 20)),  # 1.32
-        ("code", [1.0] * 20 + [10.0, 1.0], (42, 30)),
+        ("code", [1.0] * 15 + [2.6] * 1 + [1.0] * 9, (31, 19)),  # 1.32
+        ("code", [1.0] * 20 + [10.0, 1.0], (41, 29)),
     ],
 )
 def test_a_rule_acts_when_the_sequence_says_so(rule, values, expected):
@@ -89,11 +92,11 @@ def test_the_search_stops_and_the_cell_of_the_earlier_epoch_counts(tiny, script)
     alphas = []
     search(setup, state, after_epoch=lambda s: alphas.append(lists(s)))
     assert state.epoch == len(state.history) == 12
-    assert state.stopped["epoch"] == 7 and "eigenvalue rose to 2" in state.stopped["reason"]
+    assert state.stopped["epoch"] == 5 and "eigenvalue rose to 2" in state.stopped["reason"]
     assert [entry[READING] for entry in state.history] == RISE[:12]
-    assert alphas[6] != alphas[11]
+    assert alphas[4] != alphas[11]
     rewind(state)
-    assert lists(state) == alphas[6] and set(alphas[6]) == {"alpha", "beta"}
+    assert lists(state) == alphas[4] and set(alphas[4]) == {"alpha", "beta"}
 
 
 def lists(state):
@@ -104,11 +107,11 @@ def lists(state):
 def test_the_rule_of_the_code_measures_every_other_epoch_and_never_ends_the_last(tiny, script):
     rises = [1.0] * 22 + [9.0] * 20
     script(lambda setup, state: rises[state.epoch - 1])
-    for epochs, expected in ((24, None), (26, {"epoch": 12})):
+    for epochs, expected in ((23, None), (26, {"epoch": 11})):
         setup, state = tiny({"name": "hessian_early_stop", "rule": "code"}, epochs=epochs)
         search(setup, state)
-        assert [READING in entry for entry in state.history] == [False, True] * (state.epoch // 2)
-        assert state.epoch == 24
+        assert [READING in entry for entry in state.history] == [True, False] * 11 + [True]
+        assert state.epoch == 23
         assert state.stopped == (expected and {**expected, "reason": state.stopped["reason"]})
 
 
@@ -137,6 +140,9 @@ def test_it_watches_what_the_instrument_reads(tiny):
     assert state.history[0][READING] == found["hessian_eigenvalue_max"]
 
 
+THREEFOLD = {"name": "darts_ada", "rule": "trailing", "factor": 3.0, "most": 243e-4}
+
+
 def stubborn(setup, state):
     """Rise as `RISE` until the weight decay is three times what it was."""
     raised = state.weight_optimizer.param_groups[0]["weight_decay"] > 1e-3
@@ -155,7 +161,7 @@ def whole(state):
 def test_ada_goes_back_to_the_whole_state_and_searches_on_with_more_decay(tiny, script):
     """The same as a search that was given the greater weight decay after epoch 7 by hand."""
     script(stubborn)
-    setup, state = tiny("darts_ada", epochs=14)
+    setup, state = tiny(THREEFOLD, epochs=14)
     trail = []
     search(setup, state, after_epoch=lambda s: trail.append((s.epoch, whole(s))))
     assert [epoch for epoch, _ in trail] == [*range(1, 12), 7, *range(8, 15)]
@@ -189,7 +195,7 @@ def test_ada_goes_back_so_many_times_at_most_and_not_beyond_a_return(
     parameters, decays, tiny, script
 ):
     script(lambda setup, state: 2.0**state.epoch)
-    setup, state = tiny({"name": "darts_ada", **parameters}, epochs=12)
+    setup, state = tiny({**THREEFOLD, **parameters}, epochs=12)
     seen, epochs = [], []
 
     def note(s):
@@ -213,8 +219,8 @@ def test_ada_takes_along_what_other_variants_remember(tiny, script):
     """Stages of 4 epochs: a return from 10 to 5 is within the second, to before the third."""
     script(lambda setup, state: 2.0**state.epoch)
     shrinking = {"name": "operation_shrinking", "keep": [4, 2], "warmup": 0, "restart": False}
-    for order in ([shrinking, {"name": "darts_ada", "times": 1}],
-                  [{"name": "darts_ada", "times": 1}, shrinking]):  # fmt: skip
+    once = {**THREEFOLD, "times": 1}
+    for order in ([shrinking, once], [once, shrinking]):
         setup, state = tiny(*order, epochs=12)
         kept = []
         search(

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from bench.contracts import registry
+from bench.contracts.stages import stage, within_stage
 from bench.search.loop import search
 from bench.search.setup import initial_state
-from bench.variants._durations import in_epochs, stage, within_stage
+from bench.variants._durations import in_epochs
 
 
 def parse(name, **parameters):

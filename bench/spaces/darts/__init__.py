@@ -143,6 +143,17 @@ class Darts(Space):
         names = self.per_edge or [self.operations] * len(self.edges)
         return [sorted(self.operations.index(name) for name in own) for own in names]
 
+    @property
+    def halving(self) -> frozenset[int]:
+        """The edges from a reduction cell's two inputs."""
+        reduction = self.parts["reduce"]
+        own = zip(reduction, genotypes.edges(self.nodes), strict=True)
+        return frozenset(row for row, (source, _) in own if source < 2)
+
+    def deepened(self, cells: int) -> Darts:
+        """Add so many cells."""
+        return self.model_copy(update={"layers": self.layers + cells})
+
     def candidates(self) -> Active | None:
         """See `Space.candidates`."""
         return None if self.per_edge is None else self.present

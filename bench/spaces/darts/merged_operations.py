@@ -7,7 +7,7 @@ matrix product, and the mixture weight of an operation is the scale of its last 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from bench.spaces.darts.genotypes import NOISE
 from bench.spaces.darts.skeleton import factorised
+from bench.spaces.nb201.mixed_cell import pool as average_pool
 from bench.spaces.nb201.skeleton import normalise
-from bench.spaces.nb201.supernet import pool as average_pool
 
 KERNELS = {
     "sep_conv_3x3": (3, 1), "sep_conv_5x5": (5, 1), "dil_conv_3x3": (3, 2), "dil_conv_5x5": (5, 2),
@@ -294,6 +294,16 @@ class Outgoing(nn.Module):
             operation = self.names.index(name)
             found.append((edge, operation, part, operation not in touched))
         return found
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """Yield the rows of every stacked weight that belong to one operation of one edge."""
+        for kernels in (self.depth1, self.depth2):
+            for name, weight in kernels.items():
+                for place in range(len(self._blocks((name,)))):
+                    yield weight, slice(place * self.channels, (place + 1) * self.channels)
+        for key, weight in self.points.items():
+            for place in range(len(self.places[key])):
+                yield weight, slice(place * self.channels, (place + 1) * self.channels)
 
     def weights(self, edge: int, name: str) -> dict[str, Tensor]:
         """Return one operation's weights as views: depth1, depth2 and what ``points`` holds."""

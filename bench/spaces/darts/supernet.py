@@ -8,7 +8,7 @@ both updates is 2.5 times as fast with all eight operations, 2.1 times in S2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -19,8 +19,8 @@ from bench.contracts.space import Active, CellHooks, Supernet
 from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.merged_operations import Outgoing
+from bench.spaces.nb201.mixed_cell import shuffle
 from bench.spaces.nb201.skeleton import initialise, statistics_from
-from bench.spaces.nb201.supernet import shuffle
 
 
 class MixedCell(nn.Module):
@@ -204,6 +204,12 @@ class DartsSupernet(Supernet):
             before, last = last, cell(before, last, mixture, active, hooks, i)
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
         return logits
+
+    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
+        """See `Supernet.portions`."""
+        for module in self.modules():
+            if isinstance(module, Outgoing):
+                yield from module.portions()
 
     def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
         """See `Supernet.statistics_from`."""

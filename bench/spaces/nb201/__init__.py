@@ -49,6 +49,10 @@ class NB201(Space):
         False, description="keep running statistics in all batch norms (changes results: state it)"
     )
 
+    def deepened(self, cells: int) -> NB201:
+        """Add so many cells to each of the three stages."""
+        return self.model_copy(update={"cells": self.cells + cells})
+
     def supernet(self, in_channels: int, classes: int, seed: int, **options: Any) -> Supernet:
         """Build the supernet; ``partial=K`` mixes only the first C/K channels, ``shuffled``."""
         from bench.spaces.nb201.supernet import NB201Supernet  # late: saves start-up time

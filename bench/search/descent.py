@@ -1,0 +1,52 @@
+"""One step of the weights' optimiser, whatever operations the step has run.
+
+Convolutions that read one node are stacked in one tensor. What a step does to an operation that it
+did not run must not depend on what it is stacked with, nor on whether a kernel gives zeros or nothing
+for its gradient; so it is said here, operation by operation.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bench.contracts.space import Supernet
+
+Unused = Literal["decay", "leave"]
+
+
+@torch.no_grad()
+def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused) -> None:
+    """Step all weights, those that the loss did not reach in the way that ``unused`` names.
+
+    ``decay``
+        Momentum and weight decay act on them: their gradient is zero.
+    ``leave``
+        Neither does; their momentum waits as it is. Unused is whatever has a gradient of zeros.
+    """
+    weights: list[Tensor] = list(supernet.named.values())
+    if unused == "decay":
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+        return
+    stacked = {id(weight) for weight, _ in supernet.portions()}
+    for weight in weights:
+        if id(weight) not in stacked and weight.grad is not None and not weight.grad.any():
+            weight.grad = None
+    kept: list[tuple[Tensor, slice, Tensor, Tensor | None]] = []
+    portions: list[tuple[Tensor, slice]] = list(supernet.portions())
+    for weight, rows in portions:
+        if weight.grad is not None and not weight.grad[rows].any():
+            buffer = optimizer.state[weight].get("momentum_buffer")
+            before = None if buffer is None else buffer[rows].clone()
+            kept.append((weight, rows, weight[rows].clone(), before))
+    optimizer.step()
+    for weight, rows, value, before in kept:
+        weight[rows] = value
+        buffer = optimizer.state[weight].get("momentum_buffer")
+        if buffer is not None:
+            buffer[rows] = 0.0 if before is None else before

@@ -1,0 +1,67 @@
+"""The two published protocols of a search on NAS-Bench-201, from profile and command line."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.ablation.file import read_ablation
+from bench.search.settings import SEARCHES, Settings
+
+ABLATIONS = Path(__file__).parents[2] / "ablations"
+# AutoDL-Projects, configs/nas-benchmark/algos/DARTS.config and exps/algos/DARTS-V1.py.
+AUTODL = {
+    "epochs": 50, "batch": 64, "order": "weights_first", "precision": "float32",
+    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True,
+                "weight_decay": 5e-4, "clip": 5.0, "unused": "decay"},
+    "architecture": {"lr": 3e-4, "betas": (0.5, 0.999), "weight_decay": 1e-3, "initial": 1e-3},
+}  # fmt: skip
+# SmoothDARTS, nasbench201/train_search.py (arguments, SGD, the architect's step before the weights') and
+# optimizers/darts/architect.py; nasbench201/model.py (track_running_stats=True).
+SDARTS = {
+    "epochs": 100, "batch": 64, "order": "architecture_first", "precision": "float32",
+    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": False,
+                "weight_decay": 3e-4, "clip": 5.0, "unused": "decay"},
+    "architecture": {"lr": 3e-4, "betas": (0.5, 0.999), "weight_decay": 1e-3, "initial": 1e-3},
+}  # fmt: skip
+PUBLISHED = {"autodl": (AUTODL, False), "sdarts": (SDARTS, True)}
+
+
+def resolved(**said):
+    return Settings.model_validate({"space": "nb201", "data": "digits", **said})
+
+
+@pytest.mark.parametrize("preset", SEARCHES)
+def test_a_preset_is_the_published_protocol(preset):
+    found = resolved(search={"preset": preset})
+    search, running = PUBLISHED[preset]
+    assert found.search.model_dump() == {"preset": preset, **search}
+    assert found.space.running_statistics is running
+
+
+def test_what_stands_beside_it_wins_and_it_is_read_back_the_same():
+    found = resolved(
+        search={"preset": "sdarts", "epochs": 7, "weights": {"nesterov": True, "lr": 0.1}},
+        space={"name": "nb201", "running_statistics": False},
+    )
+    assert (found.search.epochs, found.search.order) == (7, "architecture_first")
+    assert (found.search.weights.nesterov, found.search.weights.weight_decay) == (True, 3e-4)
+    assert not found.space.running_statistics
+    for settings in (found, resolved(search={"preset": "sdarts"})):
+        assert Settings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "laptop", "paper"])
+def test_one_set_gives_it_at_every_scale(profile):
+    def settings(*sets):
+        file = ABLATIONS / "smoothing.yaml"
+        return read_ablation(file, profile, list(sets)).arms[0].settings
+
+    plain, other = settings(), settings("search.preset=sdarts")
+    assert (plain.space.running_statistics, other.space.running_statistics) == (False, True)
+    assert other.search.order == "architecture_first" and not other.search.weights.nesterov
+    assert other.search.weights.weight_decay == 3e-4
+    stated = {"smoke": 2, "quick": 20, "laptop": 50}
+    assert other.search.epochs == stated.get(profile, 100)
+    assert plain.search.epochs == stated.get(profile, 50)
+    assert other.space.channels == plain.space.channels
+    assert other.search.architecture == plain.search.architecture

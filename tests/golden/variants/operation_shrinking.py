@@ -1,0 +1,50 @@
+"""Three stages with restarts: operations, depth, warm-up, learning rate."""
+
+import math
+
+from bench.search.composition import Composition
+from tests.golden.harness import DARTS, NB201, at
+
+SOURCE = (
+    "P-DARTS, train_search.py: num_to_keep 5, 3 (of 8), eps_no_archs 10 of 25 epochs, add_layers 0, 6, 12 on "
+    "5 layers; a new network, optimisers and cosine in each stage"
+)
+
+
+def table(make):
+    paper = make("paper")
+    yield "operations after stages 1 and 2", paper.keep, (5, 3)
+    yield "everything begins anew", paper.restart, True
+    layers = DARTS.model_copy(update={"layers": 5})
+    yield "cells", [paper.grown(layers, e, 75).layers for e in (0, 24, 25, 49, 50, 74, 75)], [
+        5, 5, 11, 11, 17, 17, 17,
+    ]  # fmt: skip
+    learns = [e for e in range(75) if paper.updates_architecture(at(e, 75))]
+    yield "α learns in", learns, [*range(10, 25), *range(35, 50), *range(60, 75)]
+    composed = Composition([paper], DARTS)
+    found = [math.cos(math.pi * composed.annealed(at(e, 75))) for e in (0, 24, 25, 37, 50, 74)]
+    turns = [0, 24 / 25, 0, 12 / 25, 0, 24 / 25]
+    yield "the cosine of each stage", found, [math.cos(math.pi * t) for t in turns]
+    yield (
+        "the last stage's operations",
+        paper.candidates(NB201, at(60, 75, memory={"operation_shrinking": [[1, 3]] * 6})),
+        [[1, 3]] * 6,
+    )
+    yield "it ranks operations", paper.ranks_operations, True
+    scaled = make("nb201")
+    yield "scaled to five operations", (scaled.keep, scaled.restart, scaled.warmup, scaled.deeper), (
+        (3, 2), True, 0.4, (),
+    )  # fmt: skip
+    yield "by default so", make(), make("nb201")
+    uneven = [e for e in range(20) if scaled.updates_architecture(at(e, 20))]
+    # 7, 7 and 6 epochs, of which 2.8, 2.8 and 2.4 are warm-up.
+    yield "20 epochs", uneven, [3, 4, 5, 6, 10, 11, 12, 13, 17, 18, 19]
+    kept = Composition([make("nb201", restart=False)], NB201)
+    yield "without restarts one cosine", kept.annealed(at(40, 75)), 40 / 75
+
+
+INERT = {
+    "epochs, stages = setup": "how many stages there are; see test_stages.py",
+    "max(1, length)": "a stage of no epochs",
+    "if state.epoch >= epochs or now == stage": "when it acts; see test_stages.py",
+}

@@ -1,0 +1,1 @@
+"""Attacks drawn at random: `pytest -m stress tests/stress --stress-seed N`."""
