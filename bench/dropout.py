@@ -18,6 +18,7 @@ from torch import Tensor
 from bench import kernels
 
 _FILL = {torch.float32: "fill_float", torch.float64: "fill_double"}
+_ARGUMENTS = (*[ctypes.c_uint32] * 3, ctypes.c_double, ctypes.c_int64, ctypes.c_void_p)
 BITS = 24
 """A probability is rounded to so many bits."""
 
@@ -36,10 +37,8 @@ def factors(
     if device.type == "cpu" and dtype in _FILL and (library := kernels.load("dropout")) is not None:
         found = torch.empty(last, dtype=dtype)
         function: Any = getattr(library, _FILL[dtype])
-        function(
-            *(ctypes.c_uint32(number) for number in (*halves, kept)), ctypes.c_double(factor),
-            ctypes.c_int64(found.numel()), ctypes.c_void_p(found.data_ptr()),
-        )  # fmt: skip
+        function.argtypes = _ARGUMENTS
+        function(*halves, kept, factor, found.numel(), found.data_ptr())
     else:
         number = int(torch.Size(last).numel())
         hashed = _hashed(number, halves, device)

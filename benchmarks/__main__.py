@@ -1,7 +1,8 @@
 """Run all benchmarks and print their ratios: ``python -m benchmarks [pytest options]``.
 
 Every number that a benchmark keeps in its ``extra_info`` is a row of the table, whatever file it is
-in. ``--only-print FILE`` prints the table of a JSON that is there; ``growth`` draws how cost grows.
+in. ``--only-print FILE`` prints the table of a JSON that is there; ``growth`` draws how cost grows;
+``runs`` counts runs an hour.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def main(arguments: list[str]) -> int:
         from benchmarks import shares
 
         shares.main(arguments[1:])
+        return 0
+    if arguments[:1] == ["runs"]:
+        from benchmarks import runs
+
+        runs.main(arguments[1:])
         return 0
     if arguments[:1] == ["--only-print"]:
         print(table(json.loads(Path(arguments[1]).read_text())))

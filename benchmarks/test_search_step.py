@@ -23,7 +23,7 @@ from bench.contracts.hypergradient import InnerStep, Problem
 from benchmarks.ratios import alternate, keep
 from tests.spaces.textbook import TextbookSupernet
 
-SIZES = [(8, 1, 16), (8, 1, 32), (16, 5, 32)]
+SIZES = [(4, 3, 8), (4, 1, 16), (8, 1, 16), (8, 1, 32), (16, 5, 32)]
 LEAST = {"compiled": 3.5, "torch": 1.5}
 """Least ratio to the oracle's speed, with the kernel and by PyTorch alone."""
 MOST_MEMORY = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -110,6 +111,16 @@ class Supernet(nn.Module):
 
     inductor: CompiledSteps | None = None
     """What runs the passes of a search step as compiled graphs; None: nothing does."""
+
+    @functools.cached_property
+    def named(self) -> dict[str, nn.Parameter]:
+        """The weights by name, looked up once: walking the modules takes longer than small cells do."""
+        return dict(self.named_parameters())
+
+    @functools.cached_property
+    def buffered(self) -> bool:
+        """Whether forward passes may change buffers."""
+        return next(iter(self.buffers()), None) is not None
 
     @property
     def kernel(self) -> str:

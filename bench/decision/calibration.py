@@ -26,7 +26,21 @@ Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
 
 def rates(one: float, other: float) -> Draw:
     """Return differences of two outcomes of 0 or 1 with these rates."""
-    return lambda rng, size: (rng.random(size) < one) * 1.0 - (rng.random(size) < other)
+
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+        first, second = rng.random(size) < one, rng.random(size) < other
+        return first.astype(np.float64) - second.astype(np.float64)
+
+    return draw
+
+
+def signs(up: float) -> Draw:
+    """Return differences of which a share ``up`` is +1 and the others −1."""
+
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+        return np.where(rng.random(size) < up, 1.0, -1.0)
+
+    return draw
 
 
 def _skips(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
@@ -178,13 +192,7 @@ def draw(path: Path, replays: int) -> None:
         left.plot(shares, [100 * (1 - f.kinds["undecided"]) for f in found],
                   color=svg.PALETTE[0], lw=2, label=f"until decided, at most {MOST}")  # fmt: skip
         for i, pairs in enumerate((6, 10, 20), start=1):
-            power = [
-                100
-                * fixed_power(
-                    lambda r, s, q=q: np.where(r.random(s) < q, 1.0, -1.0), pairs, replays
-                )  # type: ignore[misc]
-                for q in shares
-            ]
+            power = [100 * fixed_power(signs(q), pairs, replays) for q in shares]
             left.plot(shares, power, color=svg.PALETTE[i], lw=1.2, label=f"fixed {pairs}")
         left.axhline(5, color=svg.FOREGROUND, lw=0.6, ls=(0, (4, 2)))
         left.set_xlabel("share of the pairs that point one way")

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.identity import described
-from bench.ranking.correlation import Panel, panel, tau_b
+from bench.ranking.correlation import tau_b
 from bench.ranking.evaluate import evaluate
+from bench.ranking.panel import Panel, panel
 from bench.ranking.population import Sample
 from bench.ranking.protocol import Protocol
 from bench.statistics import Floats

@@ -16,6 +16,7 @@ from bench.contracts.registry import did_you_mean
 from bench.contracts.space import Space
 from bench.metrics import METRICS, metric
 from bench.ranking.correlation import tau_interval
+from bench.ranking.scores import read_scores
 from bench.report import arms
 from bench.report.alike import unlike, without, without_mixed
 from bench.report.contrast import Verdict, compare, decide, values
@@ -158,7 +159,7 @@ class Summary:
         ].itertuples():
             path = self.root / str(row.folder) / store.RANKING
             if path.is_file():
-                found[int(str(row.seed))] = pd.read_parquet(path)
+                found[int(str(row.seed))] = read_scores(path)
         return found
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bench.files import UnfitFileError, open_regular
+from bench.files import UnfitFileError, check_zip, open_regular
 
 MAGIC = b"bench-checkpoint-1\n"
 
@@ -92,6 +92,11 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
     digest, payload = content[len(MAGIC) : len(MAGIC) + 32], content[len(MAGIC) + 32 :]
     if hashlib.sha256(payload).digest() != digest:
         raise CheckpointError(f"{path}: damaged (checksum differs)")
+    try:
+        # What `save` writes is not compressed: nothing may unpack to more than was read.
+        check_zip(io.BytesIO(payload), len(payload), path)
+    except UnfitFileError as error:
+        raise RefusedError(f"{path}: refused ({str(error).removeprefix(f'{path}: ')})") from None
     try:
         saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         found, state = saved["identity"], saved["state"]

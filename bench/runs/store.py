@@ -19,7 +19,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.files import UnfitFileError, open_regular
+from bench.files import UnfitFileError, read
 from bench.runs.checkpoint import write_atomically
 from bench.runs.lock import LOCK
 from bench.runs.spec import SCHEMA, RunSpec
@@ -31,6 +31,9 @@ RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
 REFUSED = "refused.pt"
 """A checkpoint that is sound and fits nothing that was built; kept for somebody to look at."""
 FILES = (RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING)
+
+LARGEST = 64_000_000
+"""Bytes of a file of a run, its checkpoint aside: a result of thousands of epochs has a tenth of it."""
 
 
 def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
@@ -114,8 +117,7 @@ def read_regular(path: Path) -> bytes:
     try:
         if path.parent.is_symlink():
             raise UnfitFileError(f"{path.parent}: is a link")
-        with open_regular(path, links=False) as file:
-            return file.read()
+        return read(path, LARGEST, links=False)
     except NotADirectoryError:
         raise UnfitFileError(f"{path.parent}: is not a folder") from None
     except OSError as error:  # where it fails in reading, it does not say of what

@@ -26,7 +26,7 @@ def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused)
     ``leave``
         Neither does; their momentum waits as it is. Unused is whatever has a gradient of zeros.
     """
-    weights: list[Tensor] = list(supernet.parameters())
+    weights: list[Tensor] = list(supernet.named.values())
     if unused == "decay":
         for weight in weights:
             if weight.grad is None:

@@ -51,7 +51,7 @@ def train_along(
     gradient, state.hypergradient = trained.train_step(
         problem, state.hypergradient, batch, state.step
     )
-    for name, weight in state.supernet.named_parameters():
+    for name, weight in state.supernet.named.items():
         weight.grad = gradient.get(name)  # None where no loss reaches it: SGD leaves it alone
 
 
@@ -65,7 +65,7 @@ def carrying_weights(setup: SearchView, state: StateView) -> Iterator[None]:
         return
     with torch.no_grad():
         moved = {name: a - before[name] for name, a in state.architecture.items()}
-        weights: Tensors = dict(state.supernet.named_parameters())
+        weights: Tensors = dict(state.supernet.named)
         for name, value in trained.absorb(weights, state.hypergradient, moved).items():
             weights[name].copy_(value)
 

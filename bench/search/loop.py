@@ -95,7 +95,7 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
     if settings.clip is not None:
-        torch.nn.utils.clip_grad_norm_(state.supernet.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(state.supernet.named.values(), settings.clip)
     step_weights(state.weight_optimizer, state.supernet, settings.unused)
 
 

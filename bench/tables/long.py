@@ -192,7 +192,8 @@ def weights(table: Any) -> dict[str, float]:
     """Return cell → how many cells it stands for, of a table from `read`; empty where it is whole."""
     if "weight" not in table.column_names:
         return {}
-    return dict(zip(table["arch"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    pairs = zip(table["arch"].to_pylist(), table["weight"].to_pylist(), strict=True)
+    return {cell: weight for cell, weight in pairs if weight is not None}
 
 
 def resolve(measured: Measurement, known: Collection[str]) -> Measurement:

@@ -36,6 +36,7 @@ from bench.contracts.identity import described, digest
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.runs import lock as runlock
+from bench.runs import store
 from bench.runs.worker import let_through
 from bench.search.settings import DataField, SpaceField, TruthField
 from bench.tables import long as _long
@@ -172,9 +173,13 @@ class Journal:
         for number, line in enumerate(whole[1:], start=2):
             try:
                 row = json.loads(line)
+                if store.seal(row)["checksum"] != row.pop("checksum"):
+                    raise ValueError
                 self.rows[row["arch"], row["seed"]] = row
             except (ValueError, TypeError, KeyError):
-                raise TruthError(f"{self.path}:{number}: damaged; remove the line") from None
+                raise TruthError(
+                    f"{self.path}:{number}: damaged, or without a checksum; remove the line"
+                ) from None
         text = "\n".join(whole or [json.dumps(head)]) + "\n"
         if text != "\n".join(lines):
             self.path.write_text(text, encoding="utf-8")
@@ -185,7 +190,7 @@ class Journal:
     def add(self, row: dict[str, Any]) -> None:
         """Keep a finished trial; on the disk when this returns."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, sort_keys=True) + "\n")
+            file.write(json.dumps(store.seal(row), sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.rows[row["arch"], row["seed"]] = row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import sys
@@ -22,7 +21,7 @@ from bench.batches import plain_batches, steps_per_epoch, training_batch
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
 from bench.contracts.space import Architecture, Space, Standalone
-from bench.runs import checkpoint, fit
+from bench.runs import checkpoint, fit, store
 from bench.streams import generator
 from bench.training.fit import refuse_small_for_network
 
@@ -190,7 +189,7 @@ def evaluate(
         "torch": torch.__version__, "device": str(device),
     }  # fmt: skip
     if folder:
-        checkpoint.write_atomically(folder / RESULT, json.dumps(result, indent=1).encode())
+        store.write_json(folder / RESULT, store.seal(result))
     return result
 
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
+from bench import ownership
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
 from bench.contracts.settings import RunSettings
@@ -25,7 +26,7 @@ from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
 from bench.devices import resolve_device
-from bench.runs import checkpoint
+from bench.runs import checkpoint, store
 from bench.runs import lock as runlock
 from bench.search.settings import DataField
 from bench.training.train import CHECKPOINT, PARTS, RESULT, Evaluation, Recipe, evaluate, in_words
@@ -215,8 +216,9 @@ class Trained(Truth):
 def _kept(folder: Path) -> float | None:
     """Return the accuracy that was found before; None where there is none, or none to believe."""
     try:
-        value = json.loads((folder / RESULT).read_text(encoding="utf-8"))["accuracy"]
-    except (OSError, ValueError, KeyError, TypeError):
+        ownership.check_folder(folder)  # what others may write to is no place to believe
+        value = (store.read_sealed(folder / RESULT) or {}).get("accuracy")
+    except (OSError, ValueError):
         return None
     return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None
 

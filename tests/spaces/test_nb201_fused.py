@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from bench.contracts import registry
 from bench.instruments._memory import peak_bytes
 from bench.spaces.nb201 import fused, native
-from bench.spaces.nb201.supernet import MixedCell
+from bench.spaces.nb201.mixed_cell import MixedCell
 from tests.spaces.textbook import TextbookSupernet
 
 pytestmark = pytest.mark.skipif(not fused.available(), reason="needs a C++ compiler")

@@ -11,7 +11,7 @@ import pytest
 
 from bench.commands import plan as command
 from bench.contracts import registry
-from bench.ranking.correlation import panel
+from bench.ranking.panel import panel
 from bench.ranking.population import Population
 from bench.spaces.nb201 import cells
 from bench.truth._doubts import doubts
@@ -127,3 +127,13 @@ def test_plan_loads_no_truth_that_has_to_train(monkeypatch: pytest.MonkeyPatch) 
             sets = [f"truth.name={name}"]
             command.plan_command(Path("ablations/skip_dropout.yaml"), "smoke", sets=sets)
     assert loaded == []
+
+
+def test_a_table_whose_weights_are_empty_stands_for_itself(tmp_path):
+    """An imported file has the column of a sample's weights, without a number in it."""
+    import pyarrow as pa
+
+    from bench.tables.long import weights
+
+    assert weights(pa.table({"arch": ["a", "b"], "weight": [None, None]})) == {}
+    assert weights(pa.table({"arch": ["a", "b"], "weight": [2.0, None]})) == {"a": 2.0}

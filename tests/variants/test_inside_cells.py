@@ -7,7 +7,7 @@ import torch
 
 from bench.contracts import registry
 from bench.search.composition import Composition
-from bench.spaces.nb201.supernet import MixedCell, shuffle
+from bench.spaces.nb201.mixed_cell import MixedCell, shuffle
 
 SPACE = registry.parse("spaces", {"name": "nb201", "channels": 8, "cells": 1})
 

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from bench.spaces.darts.genotypes import NOISE
 from bench.spaces.darts.skeleton import factorised
+from bench.spaces.nb201.mixed_cell import pool as average_pool
 from bench.spaces.nb201.skeleton import normalise
-from bench.spaces.nb201.supernet import pool as average_pool
 
 KERNELS = {
     "sep_conv_3x3": (3, 1), "sep_conv_5x5": (5, 1), "dil_conv_3x3": (3, 2), "dil_conv_5x5": (5, 2),

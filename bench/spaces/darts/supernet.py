@@ -19,8 +19,8 @@ from bench.contracts.space import Active, CellHooks, Supernet
 from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.merged_operations import Outgoing
+from bench.spaces.nb201.mixed_cell import shuffle
 from bench.spaces.nb201.skeleton import initialise, statistics_from
-from bench.spaces.nb201.supernet import shuffle
 
 
 class MixedCell(nn.Module):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,17 +22,15 @@ from bench.contracts.space import Active, CellHooks
 from bench.kernels.recorded import NOTHING, Record
 from bench.kernels.reverse import batched, transformed
 from bench.spaces.nb201 import native
+from bench.spaces.nb201.mixed_cell import Body, MixedCell
 from bench.spaces.nb201.planned import NAMES, STACKED, Plan, plan
-
-if TYPE_CHECKING:
-    from bench.spaces.nb201.supernet import MixedCell, NB201Supernet
 
 available = native.available
 MOMENTUM = 0.1
 """What running statistics move by, as in PyTorch."""
 
 
-def fits(supernet: NB201Supernet) -> bool:
+def fits(supernet: Body) -> bool:
     """Say whether there is a kernel for a supernet as it was built: in float32 or 64 on the CPU."""
     blocks: Any = supernet.blocks
     weights = [block.conv3[0].weight for block in blocks if hasattr(block, "conv3")]
@@ -45,7 +43,7 @@ def fits(supernet: NB201Supernet) -> bool:
 
 
 def applies(
-    supernet: NB201Supernet, images: Tensor, mixture: Tensor, hooks: CellHooks | None = None
+    supernet: Body, images: Tensor, mixture: Tensor, hooks: CellHooks | None = None
 ) -> bool:
     """Say whether the kernel computes what the supernet would, on these tensors and now.
 

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from bench.contracts.space import Standalone
 from bench.spaces.nb201 import cells, skeleton
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, SKIP
-from bench.spaces.nb201.supernet import MixedCell, NB201Supernet, pool
+from bench.spaces.nb201.mixed_cell import MixedCell, pool
+from bench.spaces.nb201.supernet import NB201Supernet
 
 
 class ConvNorm(nn.Module):

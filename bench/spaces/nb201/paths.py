@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from bench.spaces.nb201 import cells, fused
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP
-from bench.spaces.nb201.supernet import OUTGOING, MixedCell, NB201Supernet, pool
+from bench.spaces.nb201.mixed_cell import OUTGOING, Body, MixedCell, pool
 
 
 def logits(
-    supernet: NB201Supernet, images: Tensor, paths: Sequence[cells.Cell]
+    supernet: Body, images: Tensor, paths: Sequence[cells.Cell]
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (position in ``paths``, logits [B, classes]) for every cell, in an order of its own.
 
@@ -48,7 +48,7 @@ def logits(
         yield position, y
 
 
-def _exact(supernet: NB201Supernet) -> bool:
+def _exact(supernet: Body) -> bool:
     """Say whether a dead edge contributes nothing: then it need not be run."""
     return all(block.exact_zeros for block in supernet.blocks if isinstance(block, MixedCell))
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from bench.contracts.space import Active, CellHooks
 from bench.kernels.recorded import NOTHING, Record, record
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
-
-if TYPE_CHECKING:
-    from bench.spaces.nb201.supernet import MixedCell
+from bench.spaces.nb201.mixed_cell import MixedCell
 
 Rows = tuple[tuple[int, ...], ...]
 STACKED = tuple((node, kernel) for node in range(3) for kernel in (CONV3, CONV1))
