@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import shutil
 import subprocess
 import sys
 import time
@@ -236,6 +237,25 @@ def test_a_sample_reads_back_with_its_weights_and_test_images(tmp_path: Path) ->
     )
     assert [len(part) for part in whole.images()] == [60, 20]
     assert evaluation.evaluate(whole)["accuracy"] == pytest.approx(truth.accuracy[cell][0], abs=5.1)
+
+
+def test_a_table_without_its_journal_is_gone_on_with(tmp_path: Path) -> None:
+    """As it is kept under version control: what it holds is not trained again."""
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("seeds: 2", "seeds: 1"))
+    asked = tabulate.read_recipe(tmp_path / "r.yaml", [])
+    out = tmp_path / "t.parquet"
+    tabulate.tabulate(asked, out, jobs=1)
+    before = Table(path=out, column="digits_valid_2").load().accuracy
+    shutil.rmtree(tabulate.journal_folder(out))
+    both = asked.model_copy(update={"seeds": 2})
+    assert len(tabulate.kept(both, out)) == 4
+    other = asked.model_copy(update={"training": asked.training.model_copy(update={"epochs": 1})})
+    shutil.rmtree(tabulate.journal_folder(out))
+    assert not tabulate.kept(other, out)  # of another recipe nothing is taken
+    shutil.rmtree(tabulate.journal_folder(out))
+    assert tabulate.tabulate(both, out, jobs=1)["trials"] == 8
+    after = Table(path=out, column="digits_valid_2").load().accuracy
+    assert all(after[cell][0] == before[cell][0] for cell in before)
 
 
 def test_a_first_cell_that_is_none_is_refused(tmp_path: Path) -> None:
