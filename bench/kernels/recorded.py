@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.contracts.space import CellHooks
+from bench.contracts.hooks import CellHooks
 
 Number = float | Tensor
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.contracts.space import Active, CellHooks, Supernet
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active, Supernet
 from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.merged_operations import Outgoing

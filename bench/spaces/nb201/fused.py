@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from bench.contracts.space import Active, CellHooks
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active
 from bench.kernels.recorded import NOTHING, Record
 from bench.kernels.reverse import batched, transformed
 from bench.spaces.nb201 import native

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.contracts.space import Active, CellHooks
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active
 from bench.spaces.nb201 import skeleton
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 
