@@ -218,9 +218,13 @@ class Space(Member):
 
     @abstractmethod
     def standalone(
-        self, architecture: Architecture, in_channels: int, classes: int, seed: int,
+        self,
+        architecture: Architecture,
+        in_channels: int,
+        classes: int,
+        seed: int,
         auxiliary: bool = False,
-    ) -> Standalone:  # fmt: skip
+    ) -> Standalone:
         """Build the network of one cell as it is trained from scratch to say what it is worth.
 
         Raises

@@ -58,10 +58,14 @@ class MixedCell(nn.Module):
             own = [first + i for i, (source, _) in enumerate(edges(nodes)) if source == node]
             self.outgoing.append(
                 Outgoing(
-                    self.mixed, 2 if layer.reduction and node < 2 else 1, own,
-                    [present[edge] for edge in own], operations, running,
+                    self.mixed,
+                    2 if layer.reduction and node < 2 else 1,
+                    own,
+                    [present[edge] for edge in own],
+                    operations,
+                    running,
                 )
-            )  # fmt: skip
+            )
 
     def forward(
         self,
