@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from bench.names import shown
 from bench.terminal import forgiving
 
 OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
@@ -67,7 +68,7 @@ def _one_line(error: Exception) -> str:
 
         path, message = first_error(error)  # type: ignore[arg-type]
         return ": ".join(filter(None, (".".join(map(str, path)), message)))
-    text = " ".join(str(error).split())
+    text = shown(" ".join(str(error).split()))  # a forged folder may hold a terminal's commands
     return (
         text
         if isinstance(error, ValueError) and text

@@ -48,7 +48,7 @@ def main(words: list[str]) -> None:
         for kernel in KERNELS:
             found = once(kernel, options)
             best[kernel] = min(best.get(kernel, found), found, key=lambda one: one[0])
-    print(f"{ABLATION} --profile quick {' '.join(options)}")
+    print(f"python -m bench run {ABLATION} {' '.join(options)}")
     print("\n| runs an hour | kernel: torch | kernel: auto | ratio |\n|---|--:|--:|--:|")
     torch, auto = (best[kernel] for kernel in KERNELS)
     number = sum(map(len, torch[1].values()))

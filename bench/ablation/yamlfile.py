@@ -15,8 +15,6 @@ from bench.ablation import scalars
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
-GUESSED = {"null", "bool", "int", "float", "str", "timestamp", "merge", "value"}
-"""What YAML 1.1 may take a plain word for; all others would have to be written as a tag."""
 MAX_ITEMS = 20_000
 """Keys and values: an ablation of 256 variants has a few thousand."""
 
@@ -25,6 +23,8 @@ LOOKED_UP = 4
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's is ten times as fast; the other is there where it is not."""
+_GUESS = yaml.SafeLoader("")
+"""Says which type YAML 1.1 takes a plain word for."""
 
 
 class ConfigError(ValueError):
@@ -154,10 +154,10 @@ def _construct(path: Path, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, in
 def _scalar(path: Path, node: Any, at: KeyPath, line: int) -> scalars.Scalar:
     """Read a leaf: quoted words and blocks are text, a plain word is what it says."""
     kind, text = node.tag.rpartition(":")[2], str(node.value)
-    # A plain word may have any tag that YAML 1.1 guesses; a quoted one has another only if told to.
     plain = node.style in (None, "")  # the two loaders differ in how they say so
-    known = node.tag.startswith("tag:yaml.org,2002:") and kind in GUESSED
-    if not known or (kind != "str" and not plain):
+    # What a plain word is taken for by itself is no tag; what is written as one is refused.
+    guessed = _GUESS.resolve(yaml.ScalarNode, text, (True, False)) if plain else None
+    if node.tag != guessed and kind != "str":
         raise ConfigError(f"{path}:{line}: {dotted(at)}: tag {node.tag!r} is not allowed")
     if not plain:
         return text

@@ -94,8 +94,8 @@ def tabulate(
 ) -> None:
     """Train cells from scratch into a table; run it again to go on, or with more cells or seeds."""
     from bench.devices import cores
-    from bench.training.tabulate import read_recipe
     from bench.training.tabulate import tabulate as train
+    from bench.training.tabulation import read_recipe
 
     out = output or Path(f"data/truth/{recipe.stem}.parquet")
     if out.suffix in (".csv", ".tsv", ".json", ".txt", ".pkl", ".h5"):

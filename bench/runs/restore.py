@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bench.runs import fit
+from bench.runs.checkpoint import out_of_memory
 from bench.runs.fit import MisfitError
 from bench.search.loop import weight_rate
 from bench.search.setup import Setup, initial_state
@@ -34,11 +35,20 @@ def restore(setup: Setup, state: SearchState, saved: dict[str, Any]) -> None:
     epochs = setup.settings.search.epochs
     if setup.composition.grown(saved["epoch"], epochs) != setup.space:
         state.adopt(initial_state(setup, saved["epoch"]))
-    _history(setup, state, saved)
-    _parts(setup, state, saved)
-    state.load_dict(saved)
+    try:
+        _history(setup, state, saved)
+        _parts(setup, state, saved)
+        state.load_dict(saved)
+    except MisfitError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        if out_of_memory(e):
+            raise  # says nothing about the checkpoint
+        raise MisfitError(f"{type(e).__name__}: {' '.join(str(e).split())[:120]}") from None
     # With the memory in place, variants can be asked whether the last step updated the weights.
-    rate = state.weight_optimizer.param_groups[0]["lr"]
+    rate = fit.real(
+        state.weight_optimizer.param_groups[0]["lr"], 0, math.inf, "weight_optimizer.lr"
+    )
     if not math.isclose(rate, expected := _rate(setup, state), rel_tol=1e-9):
         raise MisfitError(f"weight_optimizer.lr: {rate!r}, not {expected!r}")
 

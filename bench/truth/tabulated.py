@@ -19,7 +19,7 @@ from bench.truth._ranked import ranked
 from bench.truth.standalone import Standalone, Trained
 
 if TYPE_CHECKING:
-    from bench.training.tabulate import Tabulation
+    from bench.training.tabulation import Tabulation
 
 
 class Tabulated(Standalone):
@@ -74,7 +74,7 @@ class Tabulated(Standalone):
         return identity.digest([trained, self.sample, self.sample_seed])
 
     def _tabulation(self, asked: Trained) -> Tabulation:
-        from bench.training.tabulate import Tabulation  # late: saves start-up time
+        from bench.training.tabulation import Tabulation  # late: saves start-up time
 
         return Tabulation(
             space=asked.space,

@@ -26,16 +26,24 @@ def in_time():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: " + "1:" * 490_000 + "1", "x:1: a: a number of 980001 characters"),
         ("a: " + "9" * 900_000, "x:1: a: a number of 900000 characters"),
-        ("a: " + "1_" * 400_000 + "1.5", "x:1: a: a number of 800003 characters"),
+        ("a: 1" + "." + "5" * 900_000, "x:1: a: a number of 900002 characters"),
         ("\n".join(f"k{i}: 1" for i in range(60_000)), f"x:10000: more than {MAX_ITEMS} keys"),
         ("a: [" + "1," * 100_000 + "]", f"x:1: more than {MAX_ITEMS} keys"),
-        ("a:\n  b: !!int ''", "x:2: a.b: '' is no int"),
-        ("a:\n  - !!float ''", "x:2: a.0: '' is no float"),
-        ("a:\n  b: !!bool maybe", "x:2: a.b: 'maybe' is no bool"),
-        ("a:\n  b: !!int 'x'", "x:2: a.b: 'x' is no int"),
-        ("a:\n  b: !!int '1:x'", "x:2: a.b: '1:x' is no int"),
+        *(
+            (
+                f"a:\n  b: !!{kind} {text}",
+                f"x:2: a.b: tag 'tag:yaml.org,2002:{kind}' is not allowed",
+            )
+            for kind, text in (
+                ("int", "''"),
+                ("float", "''"),
+                ("bool", "maybe"),
+                ("int", "'x'"),
+                ("int", "x"),
+                ("int", "'1:x'"),
+            )
+        ),
     ],
 )
 def test_numbers_and_keys_are_bounded_and_named(text, says):

@@ -2,19 +2,21 @@
 
 import hashlib
 import io
-import json
 import os
 import random
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from bench.contracts.truth import TruthError
 from bench.files import UnfitFileError
 from bench.ranking.scores import read_scores
 from bench.runs import checkpoint, store
+from bench.training.tabulate import JOURNAL, Journal, journal_folder
 from bench.training.train import RESULT
 from bench.truth import standalone
 
@@ -81,6 +83,12 @@ def test_a_pipe_in_the_place_of_a_file_of_a_run_is_not_waited_for(tmp_path, name
 
 
 def test_a_changed_line_of_a_journal_is_said(tmp_path):
-    line = json.dumps(store.seal({"arch": "x", "seed": 0, "test_accuracy": 10.94}), sort_keys=True)
-    row = json.loads(line.replace("10.94", "90.94"))
-    assert store.seal(row)["checksum"] != row["checksum"]
+    recipe = SimpleNamespace(digest="x")
+    output = tmp_path / "t.parquet"
+    journal_folder(output).mkdir()
+    Journal(output, recipe).add({"arch": "a", "seed": 0, "test_accuracy": 10.94})
+    path = journal_folder(output) / JOURNAL
+    assert Journal(output, recipe).rows["a", 0]["test_accuracy"] == 10.94
+    path.write_text(path.read_text().replace("10.94", "90.94"))
+    with pytest.raises(TruthError, match=r"trials.jsonl:2: damaged"):
+        Journal(output, recipe)

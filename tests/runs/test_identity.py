@@ -19,7 +19,7 @@ from bench.runs.reopen import reopen
 from bench.runs.run import execute
 from bench.runs.spec import plan
 from bench.spaces.nb201.cells import strings
-from bench.training.tabulate import Tabulation
+from bench.training.tabulation import Tabulation
 from bench.training.train import Evaluation, Recipe
 
 FILE = Path(__file__).parents[2] / "ablations" / "skip_dropout.yaml"

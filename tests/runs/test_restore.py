@@ -143,6 +143,8 @@ MUTATIONS = {
     "a memory of another variant": put("memory", "darts_ada", {"weight_decay": 1.0}),
     "no Nesterov": drop(W, "param_groups", 0, "nesterov"),
     "no momentum": drop(W, "param_groups", 0, "momentum"),
+    "no step": drop(A, "state", 0, "step"),
+    "a learning rate in a list": at(W, "param_groups", 0, "lr", do=lambda lr: [lr]),
     "no betas": drop(A, "param_groups", 0, "betas"),
     "something learned along": put("hypergradient", "x", torch.zeros(1)),
     "stopped in another epoch": put("stopped", {"reason": "x", "epoch": 9}),

@@ -10,7 +10,8 @@ from bench.cli import application
 from bench.contracts import registry
 from bench.contracts.data import DataError, Images, NoTestImagesError
 from bench.training.fit import refuse_small_for_supernet
-from bench.training.tabulate import Tabulation, tabulate
+from bench.training.tabulate import tabulate
+from bench.training.tabulation import Tabulation
 from bench.training.train import Evaluation, Recipe
 
 SPACES = [

@@ -24,6 +24,7 @@ from bench.contracts.truth import TruthError
 from bench.spaces.nb201 import cells
 from bench.training import tabulate
 from bench.training import train as evaluation
+from bench.training.tabulation import Tabulation, read_recipe
 from bench.truth.table import Table
 
 RECIPE = """
@@ -36,9 +37,9 @@ seeds: 2
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> tabulate.Tabulation:
+def recipe(tmp_path: Path) -> Tabulation:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
-    return tabulate.read_recipe(tmp_path / "tiny.yaml", [])
+    return read_recipe(tmp_path / "tiny.yaml", [])
 
 
 def rows(journal: Path) -> list[dict[str, Any]]:
@@ -48,7 +49,7 @@ def rows(journal: Path) -> list[dict[str, Any]]:
     return sorted(read, key=lambda row: (row["seed"], row["arch"]))
 
 
-def test_a_trial_is_plain_training(recipe: tabulate.Tabulation) -> None:
+def test_a_trial_is_plain_training(recipe: Tabulation) -> None:
     """Against a loop written out here: SGD with momentum by hand, half the rate in epoch two."""
     cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
     tabulate.prepare(recipe)
@@ -84,7 +85,7 @@ def test_operations_are_counted_by_hand() -> None:
 
 
 def test_resumed_in_parts_and_in_parallel_gives_the_same_table(
-    recipe: tabulate.Tabulation, tmp_path: Path
+    recipe: Tabulation, tmp_path: Path
 ) -> None:
     whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
     done = tabulate.tabulate(recipe, whole, jobs=1)
@@ -104,9 +105,7 @@ def test_resumed_in_parts_and_in_parallel_gives_the_same_table(
     assert parts.read_bytes() == before  # nothing to do
 
 
-def test_trials_of_another_recipe_are_never_mixed(
-    recipe: tabulate.Tabulation, tmp_path: Path
-) -> None:
+def test_trials_of_another_recipe_are_never_mixed(recipe: Tabulation, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     one = recipe.model_copy(update={"seeds": 1})
     tabulate.tabulate(one, out, jobs=1)
@@ -115,7 +114,7 @@ def test_trials_of_another_recipe_are_never_mixed(
         tabulate.tabulate(other, out, jobs=1)
 
 
-def test_a_damaged_journal_is_refused(recipe: tabulate.Tabulation, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_refused(recipe: Tabulation, tmp_path: Path) -> None:
     tmp_path.joinpath("t.trials").mkdir()
     head = json.dumps({"recipe": recipe.digest})
     (tmp_path / "t.trials" / tabulate.JOURNAL).write_text(f"{head}\n{{broken\n")
@@ -124,7 +123,7 @@ def test_a_damaged_journal_is_refused(recipe: tabulate.Tabulation, tmp_path: Pat
 
 
 def test_a_trial_that_raises_is_missing_and_said(
-    recipe: tabulate.Tabulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Tabulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *rest = recipe.trials()
 
@@ -154,7 +153,7 @@ def test_a_trial_that_raises_is_missing_and_said(
 def test_a_recipe_is_refused_in_one_line(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "r.yaml").write_text(f"space: nb201\ndata: digits\n{line}\n")
     with pytest.raises(ConfigError, match=words):
-        tabulate.read_recipe(tmp_path / "r.yaml", [])
+        read_recipe(tmp_path / "r.yaml", [])
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -168,12 +167,12 @@ def test_the_command(tmp_path: Path) -> None:
     told = CliRunner().invoke(application(), ["truth", "info", str(out)])
     assert told.exit_code == 0 and "digits_valid_2" in told.stdout
     with pytest.raises(ConfigError, match=r"--set training\.epochs=x"):
-        tabulate.read_recipe(tmp_path / "tiny.yaml", ["training.epochs=x"])
+        read_recipe(tmp_path / "tiny.yaml", ["training.epochs=x"])
 
 
 def test_what_is_done_of_a_seed_is_a_fair_sample_of_its_cells() -> None:
     """So that a table cut short still tells how far two seeds agree."""
-    asked = tabulate.read_recipe(Path("ablations/truth/digits.yaml"), ["seeds=2"])
+    asked = read_recipe(Path("ablations/truth/digits.yaml"), ["seeds=2"])
     trials = asked.trials()
     cells_in_order = [cell for cell, seed in trials if seed == 0]
     turns = sorted(trials, key=asked.turn)
@@ -197,7 +196,7 @@ first: ["|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"]
 def test_a_stratified_sample_says_what_its_cells_stand_for(tmp_path: Path) -> None:
     """The weights of what is done add up to the population, stratum by stratum, also when cut short."""
     (tmp_path / "r.yaml").write_text(STRATIFIED)
-    asked = tabulate.read_recipe(tmp_path / "r.yaml", [])
+    asked = read_recipe(tmp_path / "r.yaml", [])
     design, (told,) = asked.design(), asked.told
     assert design[told] == (0.0, -1)  # not drawn: it stands for no other cell
     assert len(design) == 21 and sum(weight for weight, _ in design.values()) == pytest.approx(6461)
@@ -220,7 +219,7 @@ def test_a_stratified_sample_says_what_its_cells_stand_for(tmp_path: Path) -> No
 def test_a_sample_reads_back_with_its_weights_and_test_images(tmp_path: Path) -> None:
     """All training images are trained on and the test images tested on, where the recipe says so."""
     (tmp_path / "r.yaml").write_text(STRATIFIED)
-    asked = tabulate.read_recipe(tmp_path / "r.yaml", [])
+    asked = read_recipe(tmp_path / "r.yaml", [])
     out = tmp_path / "t.parquet"
     assert tabulate.tabulate(asked, out, jobs=1)["missing"] == 0
     truth = Table(path=out, column="cluttered_digits_test_1").load()
@@ -262,12 +261,10 @@ def test_a_table_without_its_journal_is_gone_on_with(tmp_path: Path) -> None:
 def test_a_first_cell_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(STRATIFIED.replace("none~0|none~1|+", "nune~0|none~1|+"))
     with pytest.raises(ConfigError, match=r"first.0: "):
-        tabulate.read_recipe(tmp_path / "r.yaml", [])
+        read_recipe(tmp_path / "r.yaml", [])
 
 
-def test_an_interruption_leaves_nothing_running(
-    recipe: tabulate.Tabulation, tmp_path: Path
-) -> None:
+def test_an_interruption_leaves_nothing_running(recipe: Tabulation, tmp_path: Path) -> None:
     many = recipe.model_copy(update={"seeds": 200})
 
     def interrupt(done: int, total: int) -> None:

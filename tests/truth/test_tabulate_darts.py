@@ -18,6 +18,7 @@ from bench.search.settings import Settings
 from bench.search.setup import build
 from bench.spaces.darts.tables import PUBLISHED
 from bench.training import tabulate
+from bench.training.tabulation import Tabulation, read_recipe
 from bench.truth._summary import checks, summary, truths
 from bench.truth.table import Table
 from tests.truth import builders
@@ -31,9 +32,9 @@ population: {size: 3}
 MEASURED = {"dataset": "digits", "split": "valid", "budget": 1}
 
 
-def recipe(folder: Path, preset: str, *sets: str) -> tabulate.Tabulation:
+def recipe(folder: Path, preset: str, *sets: str) -> Tabulation:
     (folder / "tiny.yaml").write_text(RECIPE.replace("PRESET", preset))
-    return tabulate.read_recipe(folder / "tiny.yaml", list(sets))
+    return read_recipe(folder / "tiny.yaml", list(sets))
 
 
 @pytest.fixture(scope="module")
