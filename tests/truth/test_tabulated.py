@@ -30,6 +30,12 @@ BASE = {
 }  # fmt: skip
 
 
+def in_this_process(recipe: Any, todo: Any, jobs: int) -> Any:
+    tabulate.prepare(recipe)
+    for trial in todo:
+        yield trial, tabulate.train(trial)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One cache for all tests of this file: the sample is trained once."""
