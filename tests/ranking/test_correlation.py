@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.ranking import correlation as c
+from bench.ranking.panel import panel as panel_of
 
 
 def brute_tau(x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None) -> float:
@@ -222,7 +223,7 @@ def test_degenerate_input_is_nan_with_a_reason(case: str, weighted: bool) -> Non
     x, y, reason = DEGENERATE[case]
     assert c.why_undefined(x, y) == reason
     weights = [2.0] * len(x) if weighted else None
-    panel = c.panel(x, y, [1.0, 2, 3, 4, 5][: len(x)], seed=0, weights=weights)
+    panel = panel_of(x, y, [1.0, 2, 3, 4, 5][: len(x)], seed=0, weights=weights)
     assert all(math.isnan(value) for value in panel.tau)
     measured = {k: v for k, v in panel.values.items() if k != "tau_parameters"}
     assert all(math.isnan(value) for value in measured.values())
@@ -246,7 +247,7 @@ def test_panel_holds_each_measure() -> None:
     x, y = sample(300, 21, ties=False)
     parameters = np.random.default_rng(22).integers(0, 54, 300)
     by_seed = y[:, None] + np.random.default_rng(23).normal(0, 1, (300, 2))
-    panel = c.panel(x, y, parameters, seed=0, truth_by_seed=by_seed, best=99.0, resamples=50)
+    panel = panel_of(x, y, parameters, seed=0, truth_by_seed=by_seed, best=99.0, resamples=50)
     flat = panel.flat()
     assert panel.reasons == {} and flat["reasons"] == "" and flat["n"] == 300
     assert flat["tau"] == c.tau_b(x, y) and flat["tau_low"] < flat["tau"] < flat["tau_high"]
@@ -263,12 +264,12 @@ def test_panel_holds_each_measure() -> None:
 
 def test_panel_says_what_it_cannot_measure() -> None:
     x, y = sample(50, 24, ties=False)
-    reasons = c.panel(x, y, seed=0).reasons
+    reasons = panel_of(x, y, seed=0).reasons
     assert reasons["tau_parameters"] == reasons["tau_partial"] == "no parameter counts given"
     assert reasons["tau_top100"].startswith("the population has 50 architectures")
     assert reasons["precision_at_100"] == "k exceeds N = 50"
     assert "noise_ceiling" in reasons and "tau" not in reasons
-    weighted = c.panel(x, y, seed=0, weights=np.linspace(1, 9, 50))
+    weighted = panel_of(x, y, seed=0, weights=np.linspace(1, 9, 50))
     assert weighted.design_weighted
     assert weighted.reasons["spearman"] == "not defined under design weights"
     assert weighted.tau.estimate == c.tau_b(x, y, np.linspace(1, 9, 50))
