@@ -26,6 +26,7 @@ TRUTH = {"name": "tabulated", "epochs": 1, "training": TRAINING, "sample": 20}
 BASE = {
     "space": {"name": "nb201", "channels": 2, "cells": 1}, "selection": "argmax",
     "data": {"name": "digits", "size": 80}, "truth": TRUTH, "device": "cpu",
+    "kernel": "torch",  # nothing to compile in a fresh cache
     "ranking": {"population": {"kind": "known", "size": 15}, "images": 40, "resamples": 0},
 }  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_one_file_of_settings_gives_accuracy_regret_and_tau(tmp_path: Path) -> N
         "data.name=image_folder", f"data.root={tmp_path / 'mine'}", "truth.name=tabulated",
         "truth.epochs=1", "truth.sample=20", "truth.training.batch=4",
         "truth.network.channels=2", "ranking.population.kind=known", "ranking.images=4", "ranking.batch=4",
-        "search.epochs=1", "search.batch=2", "data.size=null", "data.resolution=8",
+        "kernel=torch", "search.epochs=1", "search.batch=2", "data.size=null", "data.resolution=8",
     ]  # fmt: skip
     words = ["run", "ablations/skip_dropout.yaml", "--profile", "smoke", "--only", "darts", "--executor",
              "inline", "--seeds", "1", "-o", str(out), *(x for s in given for x in ("--set", s))]  # fmt: skip
