@@ -59,9 +59,15 @@ class Metric:
 
 
 def _m(
-    name: str, title: str, short: str, unit: str, digits: int,
-    better: Literal["lower", "higher", ""], meaning: str, binary: bool = False,
-) -> tuple[str, Metric]:  # fmt: skip
+    name: str,
+    title: str,
+    short: str,
+    unit: str,
+    digits: int,
+    better: Literal["lower", "higher", ""],
+    meaning: str,
+    binary: bool = False,
+) -> tuple[str, Metric]:
     return name, Metric(name, title, short, unit, digits, better, meaning, binary)
 
 
@@ -101,9 +107,14 @@ METRICS: dict[str, Metric] = dict((
 
 
 def reading(
-    name: str, meaning: str, unit: str = "", digits: int = 3,
-    better: Literal["lower", "higher", ""] = "", *, censored: bool = False,
-) -> Metric:  # fmt: skip
+    name: str,
+    meaning: str,
+    unit: str = "",
+    digits: int = 3,
+    better: Literal["lower", "higher", ""] = "",
+    *,
+    censored: bool = False,
+) -> Metric:
     """Return what an instrument reads as a metric; ``*`` in the name stands for several."""
     return Metric(name, name, name, unit, digits, better, meaning, censored=censored)
 

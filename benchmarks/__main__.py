@@ -54,9 +54,16 @@ def main(arguments: list[str]) -> int:
     output = Path("benchmarks.json")
     output.unlink(missing_ok=True)
     code = pytest.main(
-        [str(HERE), "--benchmark-only", f"--benchmark-json={output}", "--benchmark-columns=median",
-         "-p", "no:cacheprovider", *arguments]
-    )  # fmt: skip
+        [
+            str(HERE),
+            "--benchmark-only",
+            f"--benchmark-json={output}",
+            "--benchmark-columns=median",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        ]
+    )
     if output.exists() and output.stat().st_size:
         print(f"\n{table(json.loads(output.read_text()))}\n\n{output} holds all of it.")
     return int(code)

@@ -64,9 +64,14 @@ def gradients(kernel: str, channels: int, cells: int, resolution: int, batch: in
 def step(names: tuple[str, ...]) -> Call:
     """Return a call that takes a bilevel step with variants on, at C=8, N=1, 16x16."""
     settings = Settings.model_validate(
-        {"space": {"name": "nb201", "channels": 8, "cells": 1}, "data": "digits", "device": "cpu",
-         "instruments": [], "ranking": None}
-    )  # fmt: skip
+        {
+            "space": {"name": "nb201", "channels": 8, "cells": 1},
+            "data": "digits",
+            "device": "cpu",
+            "instruments": [],
+            "ranking": None,
+        }
+    )
     pixels = torch.randint(256, (128, 3, 16, 16), dtype=torch.uint8)
     images = Images(pixels, torch.randint(10, (128,)), 10, (0.5,) * 3, (0.25,) * 3, 2, True)
     setup = build(settings, [registry.parse("variants", name) for name in names], seed=0)

@@ -38,8 +38,13 @@ class Naive(torch.utils.data.Dataset):
 def test_augmented_batches(benchmark, resolution):
     images = Images(
         torch.randint(256, (25_000, 3, resolution, resolution), dtype=torch.uint8),
-        torch.randint(10, (25_000,)), 10, (0.5,) * 3, (0.25,) * 3, crop=resolution // 8, flip=True,
-    )  # fmt: skip
+        torch.randint(10, (25_000,)),
+        10,
+        (0.5,) * 3,
+        (0.25,) * 3,
+        crop=resolution // 8,
+        flip=True,
+    )
     loader = iter(torch.utils.data.DataLoader(Naive(images), batch_size=64, shuffle=True))
 
     def ours():

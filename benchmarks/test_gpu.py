@@ -37,10 +37,16 @@ def step(kernel: str, precision: str, size: tuple[int, int, int], device="cuda")
     """Return a call that takes a bilevel step on batches of 64 and waits for the device."""
     channels, cells, resolution = size
     settings = Settings.model_validate(
-        {"space": {"name": "nb201", "channels": channels, "cells": cells}, "data": "digits",
-         "device": device, "instruments": [], "ranking": None, "kernel": kernel,
-         "search": {"precision": precision}}
-    )  # fmt: skip
+        {
+            "space": {"name": "nb201", "channels": channels, "cells": cells},
+            "data": "digits",
+            "device": device,
+            "instruments": [],
+            "ranking": None,
+            "kernel": kernel,
+            "search": {"precision": precision},
+        }
+    )
     pixels = torch.randint(256, (128, 3, resolution, resolution), dtype=torch.uint8)
     images = Images(pixels, torch.randint(10, (128,)), 10, (0.5,) * 3, (0.25,) * 3, 4, True)
     setup = build(settings, [], seed=0)

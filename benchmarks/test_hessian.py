@@ -47,9 +47,11 @@ def test_lanczos_against_the_matrix(benchmark, epochs):
             "space": {"name": "nb201", "channels": 8, "cells": 1},
             "data": {"name": "digits", "noise": 0.5},
             "search": {"epochs": max(1, epochs), "architecture": {"lr": 3e-3}},
-            "device": "cpu", "instruments": [], "ranking": None,
+            "device": "cpu",
+            "instruments": [],
+            "ranking": None,
         }
-    )  # fmt: skip
+    )
     torch.set_num_threads(1)
     setup = build(settings, [], seed=0)
     state = initial_state(setup)

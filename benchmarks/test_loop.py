@@ -71,9 +71,10 @@ def test_overhead_of_the_loop(benchmark, tmp_path):
         state = initial_state(setup)
         start = time.process_time()
         search(
-            setup, state,
+            setup,
+            state,
             after_epoch=lambda s: checkpoint.save(tmp_path / "c.pt", "benchmark", s.to_dict()),
-        )  # fmt: skip
+        )
         spent["all"] += time.process_time() - start
 
     whole()

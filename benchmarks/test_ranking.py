@@ -44,9 +44,12 @@ def test_cells_per_second(benchmark, channels, stage, resolution, count, least, 
         pytest.skip("needs a C++ compiler")
     cells = random.Random(0).sample(list(space.architectures()), count)
     images = torch.randn(
-        256 if stage == 1 else 64, 3, resolution, resolution,
+        256 if stage == 1 else 64,
+        3,
+        resolution,
+        resolution,
         generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
+    )
     times: dict[str, list[float]] = {"fast": [], "naive": []}
     few = cells[:: max(1, count // 50)]
 

@@ -117,10 +117,12 @@ def case(form, channels, cells, resolution):
 def test_first_order_step(benchmark, channels, cells, resolution, form):
     size = (channels, cells, resolution)
     ratio = alternate(
-        benchmark, partial(fast_pair, *case(form, *size)),
-        partial(textbook_pair, *case("textbook", *size)), 2 if cells > 1 else 9,
+        benchmark,
+        partial(fast_pair, *case(form, *size)),
+        partial(textbook_pair, *case("textbook", *size)),
+        2 if cells > 1 else 9,
         "times the textbook's speed",
-    )  # fmt: skip
+    )
     assert ratio >= LEAST[form]
 
 
@@ -128,10 +130,12 @@ def test_first_order_step(benchmark, channels, cells, resolution, form):
 def test_second_order_step(benchmark, channels, cells, resolution):
     size = (channels, cells, resolution)
     ratio = alternate(
-        benchmark, partial(fast_unrolled, *case("compiled", *size)),
-        partial(textbook_unrolled, *case("textbook", *size)), 1 if cells > 1 else 5,
+        benchmark,
+        partial(fast_unrolled, *case("compiled", *size)),
+        partial(textbook_unrolled, *case("textbook", *size)),
+        1 if cells > 1 else 5,
         "times the textbook's speed",
-    )  # fmt: skip
+    )
     assert ratio >= LEAST["compiled"]
 
 

@@ -38,6 +38,9 @@ def test_help(benchmark):
     keep(benchmark, "seconds of CPU until --help", cpu)
     keep(benchmark, "seconds until --help (best)", min(wall for wall, _ in ours))
     median = statistics.median
-    keep(benchmark, "of the time that `import torch` takes",
-         median(c for _, c in ours) / median(c for _, c in naive))  # fmt: skip
+    keep(
+        benchmark,
+        "of the time that `import torch` takes",
+        median(c for _, c in ours) / median(c for _, c in naive),
+    )
     assert cpu < LIMIT

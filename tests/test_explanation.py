@@ -30,9 +30,17 @@ def criterion(**fields: object) -> Criterion:
 
 @pytest.mark.parametrize(
     ("beyond", "short", "kind"),
-    [(6, 0, "confirmed"), (0, 6, "refuted"), (5, 0, "undecided"), (8, 1, "confirmed"), (7, 1, "undecided"),
-     (1, 8, "refuted"), (1, 7, "undecided"), (4, 4, "undecided")],
-)  # fmt: skip
+    [
+        (6, 0, "confirmed"),
+        (0, 6, "refuted"),
+        (5, 0, "undecided"),
+        (8, 1, "confirmed"),
+        (7, 1, "undecided"),
+        (1, 8, "refuted"),
+        (1, 7, "undecided"),
+        (4, 4, "undecided"),
+    ],
+)
 def test_both_answers_need_the_same_of_the_seeds(beyond: int, short: int, kind: str) -> None:
     """p is twice the binomial tail: 6 of 6 give 0.03125, 8 of 9 0.039, 7 of 8 0.0703."""
     d = [-2.0] * beyond + [-0.5] * short
@@ -99,9 +107,16 @@ def test_the_bounds_are_those_of_the_test() -> None:
 
 @pytest.mark.parametrize(
     ("failed", "runs", "above", "enough"),
-    [(5, 5, 0.5, True), (4, 4, 0.5, False), (8, 10, 0.5, False), (9, 10, 0.5, True), (0, 10, 0, False),
-     (1, 5, 0.0, True), (0, 0, 0.0, False)],
-)  # fmt: skip
+    [
+        (5, 5, 0.5, True),
+        (4, 4, 0.5, False),
+        (8, 10, 0.5, False),
+        (9, 10, 0.5, True),
+        (0, 10, 0, False),
+        (1, 5, 0.0, True),
+        (0, 0, 0.0, False),
+    ],
+)
 def test_nothing_is_judged_where_the_baseline_did_not_fail(
     failed: int, runs: int, above: float, enough: bool
 ) -> None:
@@ -134,10 +149,16 @@ def test_what_is_not_judged_still_counts_as_a_test() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"against": "a"}, {"against": "b", "value": 0.5}, {"when": [0.5, 0.2]}, {"when": [0, 1.5]},
-        {"smallest": 0}, {"expect": "different"}, {"metrics": "x"}, {"role": "secondary"},
+        {"against": "a"},
+        {"against": "b", "value": 0.5},
+        {"when": [0.5, 0.2]},
+        {"when": [0, 1.5]},
+        {"smallest": 0},
+        {"expect": "different"},
+        {"metrics": "x"},
+        {"role": "secondary"},
     ],
-)  # fmt: skip
+)
 def test_contradictions_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         criterion(**fields)

@@ -35,15 +35,18 @@ def main(own: str, official: str | None = None) -> None:
         named = first[first["weight"] == 0]
         for cell, row in named.iterrows():
             print(f"| {cell}, not of the sample | {row[f'{split}_accuracy']:.1f} |")
-        own_skips = Table(path=Path(own), dataset=rows["dataset"][0], split=split,
-                          budget=int(rows["budget"][0])).load()  # fmt: skip
+        own_skips = Table(
+            path=Path(own), dataset=rows["dataset"][0], split=split, budget=int(rows["budget"][0])
+        ).load()
         skips = own_skips.mean([space.encode((1,) * 6)])[0]
         print(f"| mean of a random cell | {own_skips.random:.1f} |")
         print(f"| six skips | {skips:.1f}, percentile {own_skips.percentile(skips):.0f} |")
         first = first[first["weight"] > 0]
     accuracy = first[f"{split}_accuracy"]
-    print(f"| mean, deviation, best | {accuracy.mean():.1f}, {accuracy.std():.1f}, "
-          f"{accuracy.max():.1f} ({accuracy.idxmax()}) |")  # fmt: skip
+    print(
+        f"| mean, deviation, best | {accuracy.mean():.1f}, {accuracy.std():.1f}, "
+        f"{accuracy.max():.1f} ({accuracy.idxmax()}) |"
+    )
     print(f"| tau with parameters | {tau_b(accuracy, first['parameters']):.3f} |")
     print(f"| tau with FLOPs | {tau_b(accuracy, first['flops']):.3f} |")
     print(f"| tau with minus the loss | {tau_b(accuracy, -first[f'{split}_loss']):.3f} |")

@@ -15,9 +15,11 @@ RESULTS = "results"
 
 
 def checked(
-    document: Document, contrast: Any, explanation: Explanation | None,
+    document: Document,
+    contrast: Any,
+    explanation: Explanation | None,
     instruments: Mapping[str, set[str]],
-) -> tuple[Any, Explanation | None]:  # fmt: skip
+) -> tuple[Any, Explanation | None]:
     """Return contrast and explanation with metrics by their names; refuse what cannot be answered.
 
     Parameters
@@ -62,9 +64,12 @@ def _one(document: Document, place: KeyPath, item: Any, instruments: Mapping[str
 
 
 def _metric(
-    document: Document, place: KeyPath, said: str, labels: list[str],
+    document: Document,
+    place: KeyPath,
+    said: str,
+    labels: list[str],
     instruments: Mapping[str, set[str]],
-) -> str:  # fmt: skip
+) -> str:
     """Return a metric's name, or refuse one that nobody measures here."""
     name = metrics.resolve(said)
     found = metrics.find(name)
@@ -77,9 +82,10 @@ def _metric(
     lacking = [label for label in labels if origin not in (RESULTS, *instruments[label])]
     if lacking:
         raise _error(
-            document, place,
+            document,
+            place,
             f"{name} is read by the instrument {origin}, which {lacking[0]} does not have",
-        )  # fmt: skip
+        )
     return name
 
 

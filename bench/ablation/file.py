@@ -36,9 +36,11 @@ class Contrast(BaseModel):
     against: str = Field(description="the variant that it is compared with")
     expect: Literal["lower", "higher", "different"] = "different"
     smallest: float | None = Field(
-        None, gt=0, allow_inf_nan=False,
+        None,
+        gt=0,
+        allow_inf_nan=False,
         description="smallest effect of interest, in the metric's unit; of a rate, between 0 and 1",
-    )  # fmt: skip
+    )
 
 
 class AblationFile(BaseModel):
@@ -95,9 +97,14 @@ class Ablation:
 
 
 def read_ablation(
-    path: Path, profile: str = "quick", sets: list[str] | None = None, seeds: str | None = None,
-    *, until: str | None = None, seed_offset: int = 0,
-) -> Ablation:  # fmt: skip
+    path: Path,
+    profile: str = "quick",
+    sets: list[str] | None = None,
+    seeds: str | None = None,
+    *,
+    until: str | None = None,
+    seed_offset: int = 0,
+) -> Ablation:
     """Read an ablation file at the scale of a profile.
 
     Parameters
@@ -151,9 +158,11 @@ def read_ablation(
         _arm(document, label, parts, base, notes) for label, parts in _labels(document, file)
     )
     contrast, explanation = checked(
-        document, file.contrast, file.explanation,
+        document,
+        file.contrast,
+        file.explanation,
         {arm.label: {i.name for i in arm.settings.instruments} for arm in arms},
-    )  # fmt: skip
+    )
     if seeds is not None:
         seed_value, seed_where = (
             (list(seeds.split(",")) if "," in seeds else seeds),

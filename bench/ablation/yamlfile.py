@@ -23,7 +23,7 @@ LOOKED_UP = 4
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's is ten times as fast; the other is there where it is not."""
-_GUESS = yaml.SafeLoader("")
+_GUESS: Any = yaml.SafeLoader("")
 """Says which type YAML 1.1 takes a plain word for."""
 
 

@@ -131,12 +131,21 @@ def record(item: Comparison) -> dict[str, object]:
         return value if math.isfinite(value) else None
 
     return {
-        "metric": item.metric, "of": item.of, "against": item.against, "seeds": list(item.seeds),
-        "planned": item.planned, "differences": list(item.differences), "ties": item.ties,
-        "difference": plain(item.difference.estimate), "low": plain(item.difference.low),
-        "high": plain(item.difference.high), "p": plain(item.p), "floor": item.floor,
-        "improvement": plain(item.improvement), "delta": plain(item.delta),
-    }  # fmt: skip
+        "metric": item.metric,
+        "of": item.of,
+        "against": item.against,
+        "seeds": list(item.seeds),
+        "planned": item.planned,
+        "differences": list(item.differences),
+        "ties": item.ties,
+        "difference": plain(item.difference.estimate),
+        "low": plain(item.difference.low),
+        "high": plain(item.difference.high),
+        "p": plain(item.p),
+        "floor": item.floor,
+        "improvement": plain(item.improvement),
+        "delta": plain(item.delta),
+    }
 
 
 def table(found: list[Comparison], against: str) -> None:
@@ -153,11 +162,18 @@ def table(found: list[Comparison], against: str) -> None:
             print(f"\n{item.of} − {item.against}")
             print(line.format("", "difference", "95 %", "pairs", "tied", "p", "p (Holm)", "δ"))
         measure = metric(item.metric)
-        print(line.format(
-            measure.title[:28], measure.text(item.difference.estimate, signed=True),
-            bounds(item.difference, measure.digits, signed=True), f"{len(item.seeds)}/{item.planned}",
-            item.ties, p_text(item.p), p_text(float(p_holm)), number(item.delta, 2, signed=True),
-        ))  # fmt: skip
+        print(
+            line.format(
+                measure.title[:28],
+                measure.text(item.difference.estimate, signed=True),
+                bounds(item.difference, measure.digits, signed=True),
+                f"{len(item.seeds)}/{item.planned}",
+                item.ties,
+                p_text(item.p),
+                p_text(float(p_holm)),
+                number(item.delta, 2, signed=True),
+            )
+        )
         few = few or too_few_seeds(len(item.seeds), len(found))
     if few:
         print(f"\n{few}")

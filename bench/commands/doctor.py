@@ -54,8 +54,11 @@ def doctor() -> None:
     say("device", f"{device.type} ({name})")
     first, second = (_micro_search() for _ in range(2))
     broken |= first != second
-    say("determinism", "two searches agree bit for bit" if first == second else "two searches differ",
-        good=first == second)  # fmt: skip
+    say(
+        "determinism",
+        "two searches agree bit for bit" if first == second else "two searches differ",
+        good=first == second,
+    )
     found = kernels.load("nb201_cell_float8") is not None
     say(
         "kernel",

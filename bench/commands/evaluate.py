@@ -114,6 +114,7 @@ def _naming(kind: type[Space], fields: dict[str, Any]) -> dict[str, Any]:
     """Return those of the fields that decide how an architecture is written."""
     naming = ("operations", "per_edge", "nodes", "preset")
     return {
-        key: value for key, value in fields.items()
+        key: value
+        for key, value in fields.items()
         if key in naming and (key in kind.model_fields or key == "preset")
-    }  # fmt: skip
+    }

@@ -70,9 +70,12 @@ def list_command(
     for member in members:
         parameters = ", ".join(f"{name}={default}" for name, _, default, _ in fields(member))
         table.add_row(
-            member.name, member.summary(), parameters,
-            *(str(getattr(member, name)) for name in costs), member.paper,
-        )  # fmt: skip
+            member.name,
+            member.summary(),
+            parameters,
+            *(str(getattr(member, name)) for name in costs),
+            member.paper,
+        )
     terminal.console().print(table)
 
 
@@ -85,11 +88,22 @@ def list_metrics(as_json: bool) -> None:
 
     found = known()
     if as_json:
-        print(json.dumps([
-            {"name": name, "heading": m.short, "unit": m.unit, "better": m.better, "binary": m.binary,
-             "meaning": m.meaning, "measured_by": origin}
-            for name, (origin, m) in found.items()
-        ]))  # fmt: skip
+        print(
+            json.dumps(
+                [
+                    {
+                        "name": name,
+                        "heading": m.short,
+                        "unit": m.unit,
+                        "better": m.better,
+                        "binary": m.binary,
+                        "meaning": m.meaning,
+                        "measured_by": origin,
+                    }
+                    for name, (origin, m) in found.items()
+                ]
+            )
+        )
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("name", no_wrap=True)

@@ -25,7 +25,7 @@ from bench.commands.run import (
     check_only,
     resolve,
     truth_doubts,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from bench.decision.budget import Until
@@ -87,8 +87,9 @@ def plan_command(
     done = {name for name, row in ended.items() if row.get("status") == "ok"}
     planned, rates = [(spec, spec.folder) for spec in specs], dict[str, float]()
     for device in {spec.settings.device for spec in specs}:
-        mine = [ended[name] for spec, name in planned
-                if name in done and spec.settings.device == device]  # fmt: skip
+        mine = [
+            ended[name] for spec, name in planned if name in done and spec.settings.device == device
+        ]
         took = sorted(
             s / w for row in mine if (w := number(row, "work")) and (s := number(row, "seconds"))
         )
@@ -110,14 +111,22 @@ def plan_command(
                     "expected_pairs": expected,
                     "warnings": warnings,
                     "runs": [
-                        {"label": s.label, "seed": s.seed, "digest": s.digest, "cached": cached,
-                         "seconds": c.seconds, "instruments": readings(s), "memory": c.memory, "disk": c.disk,
-                         "basis": c.basis}
+                        {
+                            "label": s.label,
+                            "seed": s.seed,
+                            "digest": s.digest,
+                            "cached": cached,
+                            "seconds": c.seconds,
+                            "instruments": readings(s),
+                            "memory": c.memory,
+                            "disk": c.disk,
+                            "basis": c.basis,
+                        }
                         for s, cached, c in rows
                     ],
                 }
             )
-        )  # fmt: skip
+        )
         return
     table = Table(box=None, pad_edge=False)
     for column in ("variant", "seed", "state", "time", "for instruments", "memory", "disk"):
@@ -126,11 +135,14 @@ def plan_command(
         table.columns[1].header = "runs"
     for spec, number_of, state, estimate in shown_rows(rows):
         table.add_row(
-            spec.label, number_of, state,
-            duration(estimate.seconds), f"{estimate.instruments:.0%}",
+            spec.label,
+            number_of,
+            state,
+            duration(estimate.seconds),
+            f"{estimate.instruments:.0%}",
             f"{estimate.memory / 1e6:,.0f} MB",
             f"{estimate.disk / 1e6:.1f} MB",
-        )  # fmt: skip
+        )
     terminal.console().print(table)
     basis = rows[0][2].basis if rows else ""
     print(

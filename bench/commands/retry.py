@@ -107,11 +107,13 @@ def planned(root: Path) -> list[RunSpec]:
         try:
             device = resolve_device(arm["settings"]["device"]).type
             spec = RunSpec(
-                ablation=manifest["name"], label=named["label"], seed=int(named["seed"]),
+                ablation=manifest["name"],
+                label=named["label"],
+                seed=int(named["seed"]),
                 variants=tuple(registry.parse("variants", v) for v in arm["variants"]),
                 settings={**arm["settings"], "device": device},
                 contents=arm.get("contents", {}),
-            )  # fmt: skip
+            )
         except (KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
             raise ValueError(f"{root / MANIFEST}: arms: {named['label']}: {reason}") from None

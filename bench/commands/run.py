@@ -59,9 +59,15 @@ def register(app: typer.Typer) -> None:
 
 
 def resolve(
-    file: Path, profile: str, seeds: str | None, sets: list[str] | None, device: str | None,
-    until_decided: bool = False, budget: str | None = None, seed_offset: int = 0,
-) -> Ablation:  # fmt: skip
+    file: Path,
+    profile: str,
+    seeds: str | None,
+    sets: list[str] | None,
+    device: str | None,
+    until_decided: bool = False,
+    budget: str | None = None,
+    seed_offset: int = 0,
+) -> Ablation:
     """Read the ablation as the options ask for it."""
     from bench.ablation.file import read_ablation
     from bench.ablation.yamlfile import ConfigError
@@ -220,9 +226,15 @@ def grow(
 
     try:
         return Growth(
-            specs, contrast.of, contrast.against, question(contrast.metric, contrast.smallest),
-            until, worth, seconds, side_by_side,
-        )  # fmt: skip
+            specs,
+            contrast.of,
+            contrast.against,
+            question(contrast.metric, contrast.smallest),
+            until,
+            worth,
+            seconds,
+            side_by_side,
+        )
     except ValueError as error:
         raise ConfigError(f"--only: {error}") from None
 

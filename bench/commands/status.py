@@ -39,7 +39,9 @@ def status(
             json.dumps(
                 [
                     {
-                        "output": str(root), "counts": count(states), "eta_seconds": eta(states),
+                        "output": str(root),
+                        "counts": count(states),
+                        "eta_seconds": eta(states),
                         "runs": [
                             {"label": s.label, "seed": s.seed, **dataclasses.asdict(s)}
                             for s in states
@@ -48,7 +50,7 @@ def status(
                     for root, states in found.items()
                 ]
             )
-        )  # fmt: skip
+        )
         raise typer.Exit(cli.FAILED if bad else cli.OK)
     console = terminal.console()
     for root, states in found.items():

@@ -32,17 +32,25 @@ def verdict(
     verdicts = read(directories)
     written = write(verdicts, to)
     if as_json:
-        print(json.dumps([
-            {
-                "claim": v.explanation.claim, "kind": v.kind, "p": v.p, "more": v.more,
-                "criteria": [
-                    j.criterion.model_dump(mode="json")
-                    | {"verdict": j.decision.kind, "differences": j.differences}
-                    for j in v.criteria
+        print(
+            json.dumps(
+                [
+                    {
+                        "claim": v.explanation.claim,
+                        "kind": v.kind,
+                        "p": v.p,
+                        "more": v.more,
+                        "criteria": [
+                            j.criterion.model_dump(mode="json")
+                            | {"verdict": j.decision.kind, "differences": j.differences}
+                            for j in v.criteria
+                        ],
+                    }
+                    for v in verdicts
                 ],
-            }
-            for v in verdicts
-        ], indent=1))  # fmt: skip
+                indent=1,
+            )
+        )
         return
     for v in verdicts:
         print(f"{v.headline}: {v.explanation.claim}")

@@ -74,9 +74,11 @@ class ImageFolder(DataSource):
         if arrays is None:
             digest = hashlib.sha256()
             pixels = decode(
-                found.paths, grey=self.grey, resize=self.resize,
+                found.paths,
+                grey=self.grey,
+                resize=self.resize,
                 seen=lambda i, data: digest.update(_line(found, i, data)),
-            )  # fmt: skip
+            )
             if digest.hexdigest() != content:
                 raise DataError(f"image_folder: {str(found.folder)!r} changed while it was read")
             arrays = {"pixels": pixels, "labels": np.array(found.labels, dtype=np.int64)}

@@ -189,8 +189,13 @@ def draw(path: Path, replays: int) -> None:
     with svg.style():
         figure = svg.figure(8.2, 3.0)
         left, right = figure.subplots(1, 2)
-        left.plot(shares, [100 * (1 - f.kinds["undecided"]) for f in found],
-                  color=svg.PALETTE[0], lw=2, label=f"until decided, at most {MOST}")  # fmt: skip
+        left.plot(
+            shares,
+            [100 * (1 - f.kinds["undecided"]) for f in found],
+            color=svg.PALETTE[0],
+            lw=2,
+            label=f"until decided, at most {MOST}",
+        )
         for i, pairs in enumerate((6, 10, 20), start=1):
             power = [100 * fixed_power(signs(q), pairs, replays) for q in shares]
             left.plot(shares, power, color=svg.PALETTE[i], lw=1.2, label=f"fixed {pairs}")

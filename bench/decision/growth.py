@@ -35,10 +35,16 @@ class Growth:
     """
 
     def __init__(
-        self, specs: Sequence[RunSpec], of: str, against: str, question: Question, until: Until,
-        value: Value, seconds: Callable[[RunSpec], float] = lambda spec: math.nan,
+        self,
+        specs: Sequence[RunSpec],
+        of: str,
+        against: str,
+        question: Question,
+        until: Until,
+        value: Value,
+        seconds: Callable[[RunSpec], float] = lambda spec: math.nan,
         side_by_side: int = 1,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.of, self.against, self.question, self.until = of, against, question, until
         self.side_by_side = side_by_side
         self._value, self._seconds = value, seconds

@@ -71,9 +71,12 @@ def _table(most: int) -> Floats:
 
 
 def _inside(
-    differences: Floats, above: NDArray[np.int_], below: NDArray[np.int_], n: NDArray[np.int_],
+    differences: Floats,
+    above: NDArray[np.int_],
+    below: NDArray[np.int_],
+    n: NDArray[np.int_],
     question: Question,
-) -> NDArray[np.bool_]:  # fmt: skip
+) -> NDArray[np.bool_]:
     """Say for every look whether the intervals so far lie within the smallest effect of interest."""
     smallest = question.smallest
     assert smallest is not None

@@ -114,10 +114,13 @@ class Slurm(Executor):
             )
         executor = submitit.SlurmExecutor(folder=logs.absolute(), max_num_timeout=self.requeues)
         options = {
-            "partition": self.partition, "account": self.account, "qos": self.qos,
-            "constraint": self.constraint, "gpus_per_node": gpus or None,
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+            "gpus_per_node": gpus or None,
             "mem": f"{math.ceil(self.memory_gb * 1024)}M" if self.memory_gb else None,
-        }  # fmt: skip
+        }
         home = shlex.quote(str(Path(store.__file__).parents[2].absolute()))
         executor.update_parameters(
             job_name=f"bench-{jobs[0].spec.ablation}"[:60],

@@ -110,9 +110,15 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, notify: No
         for i, name in enumerate(bank)
     }
     return Baseline(
-        " ".join(reason.split()), provenance(), traces, fingerprint(judged()[1]),
-        bank, choose_k(len(bank)), margins, seen,
-    )  # fmt: skip
+        " ".join(reason.split()),
+        provenance(),
+        traces,
+        fingerprint(judged()[1]),
+        bank,
+        choose_k(len(bank)),
+        margins,
+        seen,
+    )
 
 
 def write(baseline: Baseline, folder: Path = FOLDER) -> Path:
@@ -136,10 +142,16 @@ def write(baseline: Baseline, folder: Path = FOLDER) -> Path:
     # One line per list keeps a diff of a new baseline readable.
     text = json.dumps(store.seal(content), indent=1)
     write_atomically(folder / FILE, _compact(text).encode())
-    append(folder / HISTORY, {
-        "kind": "baseline", **baseline.provenance, "verdict": "accepted",
-        "reason": baseline.reason, "metrics": baseline.bank,
-    })  # fmt: skip
+    append(
+        folder / HISTORY,
+        {
+            "kind": "baseline",
+            **baseline.provenance,
+            "verdict": "accepted",
+            "reason": baseline.reason,
+            "metrics": baseline.bank,
+        },
+    )
     return folder / FILE
 
 
@@ -173,9 +185,15 @@ def read(folder: Path = FOLDER) -> Baseline:
         raise BaselineError(f"{path}: recorded by a gate that measures other things; {fix}")
     rule = content["rule"]
     return Baseline(
-        content["reason"], content["provenance"], from_plain(content["traces"]), content["truth"],
-        content["bank"], rule["k"], rule["margins"], rule["detectable"],
-    )  # fmt: skip
+        content["reason"],
+        content["provenance"],
+        from_plain(content["traces"]),
+        content["truth"],
+        content["bank"],
+        rule["k"],
+        rule["margins"],
+        rule["detectable"],
+    )
 
 
 def append(path: Path, line: dict[str, Any]) -> None:

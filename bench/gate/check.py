@@ -59,11 +59,15 @@ class Report:
     def line(self) -> dict[str, Any]:
         """Return what the history keeps of it."""
         return {
-            "kind": "check", **self.provenance, "verdict": self.verdict, "draw": self.draw,
-            "seeds": self.seeds, "seconds": round(self.seconds, 1),
+            "kind": "check",
+            **self.provenance,
+            "verdict": self.verdict,
+            "draw": self.draw,
+            "seeds": self.seeds,
+            "seconds": round(self.seconds, 1),
             "metrics": {j.metric: [*j.fresh, *j.confirming] for j in self.judgements},
             "speed": {name: list(found) for name, found in self.speed.items()},
-        }  # fmt: skip
+        }
 
 
 def fresh_seeds(draw: str) -> list[int]:
@@ -89,11 +93,15 @@ def statistical(
         first, more = list(values)[:FRESH], list(values)[FRESH:]
         return [
             judge(
-                name, bank, [values[s][name] for s in first], [values[s][name] for s in more],
-                baseline.k, baseline.margins[name],
+                name,
+                bank,
+                [values[s][name] for s in first],
+                [values[s][name] for s in more],
+                baseline.k,
+                baseline.margins[name],
             )
             for name, bank in baseline.bank.items()
-        ]  # fmt: skip
+        ]
 
     values = searches.outcomes(seeds[:FRESH], jobs, notify)
     judgements = judged(values)
@@ -132,6 +140,12 @@ def check(
         notify(f"fresh seeds {', '.join(map(str, seeds[:FRESH]))}, from {draw!r}")
         judgements, seeds = statistical(baseline, seeds, jobs, notify)
     return Report(
-        baseline, findings, judgements, draw, seeds, time.monotonic() - started, provenance(),
+        baseline,
+        findings,
+        judgements,
+        draw,
+        seeds,
+        time.monotonic() - started,
+        provenance(),
         speed or {},
-    )  # fmt: skip
+    )

@@ -85,9 +85,13 @@ def sample(
         return float(np.mean([found.get(flag, 0.0) for found in flags]))
 
     return Sample(
-        np.stack(whole), np.stack(implicit), share("diverged"), share("indefinite"),
-        float(np.median(seconds)), peak,
-    )  # fmt: skip
+        np.stack(whole),
+        np.stack(implicit),
+        share("diverged"),
+        share("indefinite"),
+        float(np.median(seconds)),
+        peak,
+    )
 
 
 def measure(

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 PREFIX = "coadaptation_at_"
 OVER: dict[str, Callable[[list[float]], Any]] = {
-    "mean": np.mean, "median": np.median, "max": np.max,
-}  # fmt: skip
+    "mean": np.mean,
+    "median": np.median,
+    "max": np.max,
+}
 
 
 class CoAdaptation(Instrument):

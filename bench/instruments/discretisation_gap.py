@@ -104,9 +104,11 @@ class DiscretisationGap(Instrument):
 
     def _protocol(self) -> Protocol:
         return Protocol(
-            images=self.images, batch=self.batch, batch_norm="recalibrated",
+            images=self.images,
+            batch=self.batch,
+            batch_norm="recalibrated",
             calibration=self.calibration,
-        )  # fmt: skip
+        )
 
     def _discrete(self, setup: SearchView, state: StateView, cell: Architecture) -> float:
         return float(evaluate(setup, state, [cell], self._protocol()).accuracy[0])

@@ -54,14 +54,30 @@ class HypergradientBias(Instrument):
     details: ClassVar[str] = PREFIX
     cost: ClassVar[str] = "sequences·(3 T to 5 T) F of the reference, about as much for estimators"
     measures: ClassVar[tuple[Metric, ...]] = tuple(
-        reading(f"bias_*_{quantity}", f"an estimator of the hypergradient: its {quantity} beside the "
-                "long-horizon reference")
-        for quantity in (
-            "cosine", "sign", "error", "ratio", "bias", "variance", "skip", "skip_share",
-            "skip_share_se", "skip_shift", "skip_shift_se", "implicit_skip", "norm", "seconds",
-            "megabytes", "diverged", "indefinite",
+        reading(
+            f"bias_*_{quantity}",
+            f"an estimator of the hypergradient: its {quantity} beside the long-horizon reference",
         )
-    )  # fmt: skip
+        for quantity in (
+            "cosine",
+            "sign",
+            "error",
+            "ratio",
+            "bias",
+            "variance",
+            "skip",
+            "skip_share",
+            "skip_share_se",
+            "skip_shift",
+            "skip_shift_se",
+            "implicit_skip",
+            "norm",
+            "seconds",
+            "megabytes",
+            "diverged",
+            "indefinite",
+        )
+    )
 
     every: int = Field(25, ge=1, description="read after every so many epochs")
     sequences: int = Field(16, ge=1, description="R; below 16 for trials only")

@@ -106,8 +106,10 @@ def _compiled(source: Path) -> Path:
             try:
                 subprocess.run(
                     [*found, *FLAGS, str(source), "-o", temporary],
-                    capture_output=True, timeout=PATIENCE, check=True,
-                )  # fmt: skip
+                    capture_output=True,
+                    timeout=PATIENCE,
+                    check=True,
+                )
                 made = files.read(temporary, LARGEST, links=False)
                 with open(temporary, "ab") as file:
                     file.write(hashlib.sha256(made).digest())

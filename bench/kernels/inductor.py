@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bench.contracts.space import Active, CellHooks, Supernet
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active, Supernet
 from bench.kernels.reverse import batched, keeps_graph, transformed
 
 OPTIONS: dict[str, Any] = {"triton.cudagraphs": True, "deterministic": True}

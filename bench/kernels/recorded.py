@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.contracts.space import CellHooks
+from bench.contracts.hooks import CellHooks
 
 Number = float | Tensor
 
@@ -97,9 +97,12 @@ class Recorded(Like):
         if isinstance(other, Like):
             raise _refuse("a product")
         return Recorded(  # called for every edge of every cell: `replace` takes three times as long
-            self.like, _times(self.factor, other), _times(self.straight, other),
-            _times(self.constant, other), self.normal,
-        )  # fmt: skip
+            self.like,
+            _times(self.factor, other),
+            _times(self.straight, other),
+            _times(self.constant, other),
+            self.normal,
+        )
 
     def __add__(self, other: Any) -> Recorded:
         if not isinstance(other, Like):
@@ -108,10 +111,11 @@ class Recorded(Like):
         if not isinstance(other, Recorded) or self.normal or other.normal:
             raise _refuse("a sum")
         return replace(
-            self, factor=_plus(self.factor, other.factor),
+            self,
+            factor=_plus(self.factor, other.factor),
             straight=_plus(self.straight, other.straight),
             constant=_plus(self.constant, other.constant),
-        )  # fmt: skip
+        )
 
     def __neg__(self) -> Recorded:
         return self.__mul__(-1.0)
@@ -137,9 +141,15 @@ class Recorded(Like):
         return super()._called(function, args, kwargs)
 
     def _normalised(
-        self, mean: Any, variance: Any, weight: Any = None, bias: Any = None, training: bool = False,
-        momentum: float = 0.1, eps: float = 1e-5,
-    ) -> Recorded:  # fmt: skip
+        self,
+        mean: Any,
+        variance: Any,
+        weight: Any = None,
+        bias: Any = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Recorded:
         untouched = _is(self.factor, 1) and _is(self.straight, 0) and _is(self.constant, 0)
         learned = any(x is not None for x in (mean, variance, weight, bias))
         if learned or not training or eps != 1e-5 or self.normal or not untouched:
@@ -287,8 +297,9 @@ def _touch(after: Any, shape: torch.Size) -> Touch:
     return Touch(
         None if replaced or _is(after.factor, 1) else _whole(after.factor, shape, after.like),
         None if _is(after.constant, 0) else _whole(after.constant, shape, after.like),
-        after.normal and not replaced, replaced,
-    )  # fmt: skip
+        after.normal and not replaced,
+        replaced,
+    )
 
 
 def _whole(value: Number, shape: torch.Size, like: Tensor | None = None) -> Tensor:

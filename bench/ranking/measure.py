@@ -46,14 +46,18 @@ class Ranking:
         (a, a_low, a_high), (b, b_low, b_high) = self.accuracy.tau, self.loss.tau
         primary = self.accuracy if self.protocol.score == "accuracy" else self.loss
         numbers: dict[str, Any] = {
-            "tau": a, "tau_low": a_low, "tau_high": a_high,
-            "tau_loss": b, "tau_loss_low": b_low, "tau_loss_high": b_high,
+            "tau": a,
+            "tau_low": a_low,
+            "tau_high": a_high,
+            "tau_loss": b,
+            "tau_loss_low": b_low,
+            "tau_loss_high": b_high,
             "tau_primary": primary.tau.estimate,
             "tau_parameters": self.accuracy.values["tau_parameters"],
             "noise_ceiling": self.accuracy.values["noise_ceiling"],
             "ranked": len(self.table),
             "protocol": self.digest,
-        }  # fmt: skip
+        }
         for name, found in (("accuracy", self.accuracy), ("loss", self.loss)):
             for key, value in found.flat().items():
                 if key.startswith(
@@ -68,7 +72,7 @@ class Ranking:
                         "regret",
                     )
                 ):
-                    numbers[f"{name}_{key}"] = value  # fmt: skip
+                    numbers[f"{name}_{key}"] = value
         connected = self.table["connected"].to_numpy()
         for name, sign in (("accuracy", 1), ("loss", -1)):
             scores = sign * self.table[name].to_numpy()[connected]

@@ -106,8 +106,11 @@ class Readings:
     @property
     def horizons(self) -> dict[str, int]:
         """Label → inner steps looked ahead, of what is exact at its horizon, ascending."""
-        exact = {k: e["T"] for k, e in self.estimators.items() if e["name"] == "reverse"
-                 and e.get("K") in (None, e["T"])}  # fmt: skip
+        exact = {
+            k: e["T"]
+            for k, e in self.estimators.items()
+            if e["name"] == "reverse" and e.get("K") in (None, e["T"])
+        }
         return dict(sorted({self.short: 0, **exact}.items(), key=lambda item: item[1]))
 
     def mean(self, estimator: str, quantity: str) -> Interval:

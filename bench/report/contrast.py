@@ -97,9 +97,18 @@ def pair(
         interval = Interval(interval.estimate, math.nan, math.nan)
     test = paired_sign_flip(d, seed=0)
     return Comparison(
-        name, of, against, seeds, planned, tuple(float(v) for v in d), interval, test.p, test.floor,
-        probability_of_improvement(ours, theirs), cliffs_delta(ours, theirs),
-    )  # fmt: skip
+        name,
+        of,
+        against,
+        seeds,
+        planned,
+        tuple(float(v) for v in d),
+        interval,
+        test.p,
+        test.floor,
+        probability_of_improvement(ours, theirs),
+        cliffs_delta(ours, theirs),
+    )
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,19 @@ class Panel:
     def plain(self) -> dict[str, Any]:
         """Return it as the page's script reads it."""
         written = {
-            "title": self.title, "x": self.x, "yLabel": self.y_label, "xLabel": self.x_label,
-            "scale": self.scale, "low": self.low, "high": self.high, "lines": self.lines,
-            "xLow": self.x_low, "xHigh": self.x_high, "marks": self.marks, "levels": self.levels,
-        }  # fmt: skip
+            "title": self.title,
+            "x": self.x,
+            "yLabel": self.y_label,
+            "xLabel": self.x_label,
+            "scale": self.scale,
+            "low": self.low,
+            "high": self.high,
+            "lines": self.lines,
+            "xLow": self.x_low,
+            "xHigh": self.x_high,
+            "marks": self.marks,
+            "levels": self.levels,
+        }
         return {k: v for k, v in written.items() if v not in ("", []) or k == "x"}
 
 
@@ -93,9 +102,11 @@ class Chart:
     def plain(self) -> dict[str, Any]:
         """Return it as the page's script reads it."""
         return {
-            "name": self.name, "title": self.title, "columns": self.columns,
+            "name": self.name,
+            "title": self.title,
+            "columns": self.columns,
             "panels": [panel.plain() for panel in self.panels],
-        }  # fmt: skip
+        }
 
 
 @dataclass

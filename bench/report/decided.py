@@ -59,9 +59,12 @@ def headline(decision: Decision, measure: Metric, expect: str) -> str:
 
 
 def effect(
-    decision: Decision, measure: Metric, runs: pd.DataFrame, seeds: list[int],
+    decision: Decision,
+    measure: Metric,
+    runs: pd.DataFrame,
+    seeds: list[int],
     contrast: dict[str, Any],
-) -> str:  # fmt: skip
+) -> str:
     """Say what was found in counts that need no statistics, and the estimate with its bounds."""
     of, against, smallest = contrast["of"], contrast["against"], contrast.get("smallest")
     unit = f" {measure.unit}" if measure.unit else ""
@@ -106,9 +109,12 @@ def looked(decision: Decision, cost: str) -> str:
 
 
 def needed(
-    decision: Decision, differences: list[float], measure: Metric, smallest: float | None,
+    decision: Decision,
+    differences: list[float],
+    measure: Metric,
+    smallest: float | None,
     pair_seconds: float,
-) -> tuple[int | None, str]:  # fmt: skip
+) -> tuple[int | None, str]:
     """Return how many more pairs it would take if they went on like this, and that in words."""
     pairs = more(differences, question(measure.name, smallest))
     if pairs is None:

@@ -80,15 +80,23 @@ def _trajectory(summary: Summary, found: Readings, name: str, title: str) -> Pan
     for i, label in enumerate(summary.labels):
         by_seed = found[label].get(name, {})
         # Whole numbers lie on top of each other: move seeds apart by less than they differ.
-        apart = [0.04 * (i - len(summary.labels) / 2) + 0.02 * k if name == "skip_count" and not many
-                 else 0.0 for k in range(len(by_seed))]  # fmt: skip
+        apart = [
+            0.04 * (i - len(summary.labels) / 2) + 0.02 * k
+            if name == "skip_count" and not many
+            else 0.0
+            for k in range(len(by_seed))
+        ]
         runs = [(x, y + shift) for (x, y), shift in zip(by_seed.values(), apart, strict=True)]
         curves.append(
             Curve(
-                colours[label], runs, i, name=label, end=markers[label],
+                colours[label],
+                runs,
+                i,
+                name=label,
+                end=markers[label],
                 strong=not many or label in (contrast["of"], contrast["against"]),
             )
-        )  # fmt: skip
+        )
     made = panel([curve for curve in curves if curve.runs], title=title)
     _mark_ends(made, summary, found, name)
     if name == "true_accuracy":
@@ -116,11 +124,14 @@ def _mark_ends(made: Panel, summary: Summary, found: Readings, name: str) -> Non
                 continue
             at = list(x).index(stop)
         if np.isfinite(y[at]):
-            made.marks.append({
-                "v": order[row["label"]], "x": float(x[at]),
-                "y": placed(float(y[at]), made.low, made.high),
-                "k": "x" if row["status"] != "ok" else "|",
-            })  # fmt: skip
+            made.marks.append(
+                {
+                    "v": order[row["label"]],
+                    "x": float(x[at]),
+                    "y": placed(float(y[at]), made.low, made.high),
+                    "k": "x" if row["status"] != "ok" else "|",
+                }
+            )
 
 
 def _references(made: Panel, summary: Summary) -> None:
@@ -155,21 +166,27 @@ def looks_of(summary: Summary, operations: Sequence[str]) -> dict[str, Look]:
 
 def shares(summary: Summary, found: Readings) -> Iterator[Chart]:
     """Chart each operation's mean share of the mixture per epoch, a figure per variant."""
-    operations = list(dict.fromkeys(
-        name.removeprefix(SMALL_SHARE)
-        for by_name in found.values() for name in by_name if name.startswith(SMALL_SHARE)
-    ))  # fmt: skip
+    operations = list(
+        dict.fromkeys(
+            name.removeprefix(SMALL_SHARE)
+            for by_name in found.values()
+            for name in by_name
+            if name.startswith(SMALL_SHARE)
+        )
+    )
     looks, total = looks_of(summary, operations), len(summary.results)
     charts = []
     for i, label in enumerate(summary.labels):
         curves = [
             Curve(
-                looks[operation].colour, few(by_seed, total), name=looks[operation].short,
+                looks[operation].colour,
+                few(by_seed, total),
+                name=looks[operation].short,
                 dashed=operation == "none",
             )
             for operation in operations
             if (by_seed := found[label].get(SMALL_SHARE + operation))
-        ]  # fmt: skip
+        ]
         if curves:
             made = panel(curves, title=svg.shortened(label, 48))
             made.levels.append({"y": 1 / len(operations)})
@@ -208,10 +225,11 @@ def alphas(summary: Summary) -> Iterator[Chart]:
                 Curve(
                     space.look(operation).colour,
                     few({s: (x, values[:, k, j]) for s, (x, values) in enumerate(tables)}, total),
-                    name=space.look(operation).short, dashed=operation == "none",
+                    name=space.look(operation).short,
+                    dashed=operation == "none",
                 )
                 for j, operation in enumerate(space.operations)
-            ]  # fmt: skip
+            ]
             panels.append(panel(curves, title=edge))
         chart = Chart(f"alpha-{i}", label, panels, i, columns=min(3, len(panels)))
         _alike([chart])
@@ -247,11 +265,15 @@ def rankings(summary: Summary) -> Iterator[Chart]:
             continue
         tau = interval(rows[label], "tau")
         made = points(
-            groups, colours[label], each, scale="error",
+            groups,
+            colours[label],
+            each,
+            scale="error",
             title=f"{svg.shortened(label, 48)}\nτ {number(tau.estimate, 2)}{bounds(tau, 2, ' [{}, {}]')}"
             f" · parameter count alone {number(rows[label]['tau_parameters'], 2)}",
-            x_label="supernet's accuracy of the sub-network (%)", y_label="true accuracy (%)",
-        )  # fmt: skip
+            x_label="supernet's accuracy of the sub-network (%)",
+            y_label="true accuracy (%)",
+        )
         title = f"supernet score against true accuracy, {label}"
         yield Chart(f"ranking-{i}", title, [made], i)
 

@@ -41,8 +41,10 @@ def differences(summary: Summary) -> Drawing | None:
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
     contrast, colours, markers = (
-        summary.manifest["contrast"], svg.colours(summary.labels), svg.markers(summary.labels),
-    )  # fmt: skip
+        summary.manifest["contrast"],
+        svg.colours(summary.labels),
+        svg.markers(summary.labels),
+    )
     for y, label in enumerate(labels):
         result = compare(summary.runs, contrast["metric"], label, contrast["against"])
         gid = svg.layer(summary.labels.index(label))
@@ -50,9 +52,15 @@ def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:
         offsets = np.linspace(-0.16, 0.16, len(result.seeds)) if len(result.seeds) > 1 else [0.0]
         for k, (value, offset) in enumerate(zip(dots, offsets, strict=False)):
             axes.plot(
-                value, y + offset, markers[label], color=colours[label], ms=4, alpha=0.55, mew=0,
+                value,
+                y + offset,
+                markers[label],
+                color=colours[label],
+                ms=4,
+                alpha=0.55,
+                mew=0,
                 gid=f"{gid}{k}",
-            )  # fmt: skip
+            )
         effect = result.difference
         axes.plot(
             [effect.low, effect.high], [y, y], color=colours[label], lw=2.4, gid=f"{gid}interval"

@@ -100,9 +100,12 @@ def environment() -> jinja2.Environment:
         return (folder / name).read_text(encoding="utf-8")
 
     made = jinja2.Environment(
-        loader=jinja2.FunctionLoader(source), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.filters["breakable"] = lambda text: Markup(str(escape(text)).replace("_", "_<wbr>"))
     made.globals["inline"] = lambda name: Markup(source(name))
     script = source("charts.js") + source("page.js")
@@ -199,15 +202,21 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
             for name in RUN_COLUMNS:
                 limits = bounds(interval(row, name), 2) if name in ("tau", "tau_loss") else ""
                 texts.append((value(row, name), limits, _key(row.get(name))))
-            rows.append({
-                "label": label, "index": summary.labels.index(label), "seed": row["seed"],
-                "status": str(row["status"]).replace("_", " "), "ok": row["status"] == "ok",
-                "error": row["error"], "numbers": texts,
-                "short": summary.short(label, row.get("cell")),
-                "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
-                "collapsed": row.get("collapsed") == 1,
-                "changed": ", ".join(stale(summary.results.get(str(row["folder"]), {}))),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "label": label,
+                    "index": summary.labels.index(label),
+                    "seed": row["seed"],
+                    "status": str(row["status"]).replace("_", " "),
+                    "ok": row["status"] == "ok",
+                    "error": row["error"],
+                    "numbers": texts,
+                    "short": summary.short(label, row.get("cell")),
+                    "cell": row.get("cell") if isinstance(row.get("cell"), str) else "",
+                    "collapsed": row.get("collapsed") == 1,
+                    "changed": ", ".join(stale(summary.results.get(str(row["folder"]), {}))),
+                }
+            )
     return rows
 
 
@@ -299,8 +308,14 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         return listed(found)
 
     rows = [
-        ("versions", ", ".join(f"{k} {v}" for k in ("bench", "python", "torch", "numpy")
-                               if (v := distinct("provenance", k)))),
+        (
+            "versions",
+            ", ".join(
+                f"{k} {v}"
+                for k in ("bench", "python", "torch", "numpy")
+                if (v := distinct("provenance", k))
+            ),
+        ),
         ("commit", distinct("provenance", "commit")),
         ("system", distinct("provenance", "system")),
         ("machine", distinct("provenance", "machine")),
@@ -312,7 +327,7 @@ def provenance(summary: Summary) -> list[tuple[str, str]]:
         ("truth sha256", distinct("truth", "sha256")),
         ("ranking protocol", distinct("protocol")),
         ("seeds", ", ".join(str(s) for s in sorted(summary.runs["seed"].unique()))),
-    ]  # fmt: skip
+    ]
     return [(name, text) for name, text in rows if text]
 
 
@@ -360,10 +375,16 @@ def write_index(entries: Sequence[tuple[Path, Summary | str]], path: Path) -> Pa
             rows.append(row | {"problem": found})
             continue
         ok = int((found.runs["status"] == "ok").sum())
-        rows.append(row | {
-            "problem": "", "question": found.manifest["question"], "verdict": found.verdict,
-            "profile": found.manifest["profile"], "runs": f"{ok} of {len(found.runs)}",
-        })  # fmt: skip
+        rows.append(
+            row
+            | {
+                "problem": "",
+                "question": found.manifest["question"],
+                "verdict": found.verdict,
+                "profile": found.manifest["profile"],
+                "runs": f"{ok} of {len(found.runs)}",
+            }
+        )
     text = environment().get_template("index.html").render(rows=rows)
     write_atomically(path, text.encode())
     return path

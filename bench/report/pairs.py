@@ -80,11 +80,13 @@ def gaps(summary: Summary, found: Readings) -> Iterator[Chart]:
         if names:
             curves = [
                 Curve(
-                    svg.PALETTE[k % len(svg.PALETTE)], few(found[label][name], len(summary.results)),
-                    name=_without_prefix(name), end=svg.MARKERS[k % len(svg.MARKERS)],
+                    svg.PALETTE[k % len(svg.PALETTE)],
+                    few(found[label][name], len(summary.results)),
+                    name=_without_prefix(name),
+                    end=svg.MARKERS[k % len(svg.MARKERS)],
                 )
                 for k, name in enumerate(names)
-            ]  # fmt: skip
+            ]
             made = panel(curves, title=svg.shortened(label, 48))
             yield Chart(f"gap-{i}", f"discretisation gap, {label}", [made], i)
 

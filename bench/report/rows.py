@@ -77,7 +77,9 @@ def columns_of(rows: list[dict[str, Any]]) -> list[str]:
 def numeric(runs: pd.DataFrame) -> list[str]:
     """Return the columns that hold numbers and may be compared."""
     return [
-        str(name) for name in runs.columns
-        if name not in ("seed", "schema") and pd.api.types.is_numeric_dtype(runs[name])
+        str(name)
+        for name in runs.columns
+        if name not in ("seed", "schema")
+        and pd.api.types.is_numeric_dtype(runs[name])
         and not pd.api.types.is_bool_dtype(runs[name])
-    ]  # fmt: skip
+    ]

@@ -288,8 +288,11 @@ def scale(summary: Summary) -> str:
     if truth:
         parts.append(f"truth {truth.get('dataset')} {truth.get('split')} {truth.get('budget')}")
     bad = int((summary.runs["status"] != "ok").sum())
-    parts.append(f"{bad} of {plural(len(summary.runs), 'run')} failed" if bad else
-                 f"none of {plural(len(summary.runs), 'run')} failed")  # fmt: skip
+    parts.append(
+        f"{bad} of {plural(len(summary.runs), 'run')} failed"
+        if bad
+        else f"none of {plural(len(summary.runs), 'run')} failed"
+    )
     return "; ".join(parts)
 
 
@@ -334,12 +337,15 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         name = verdict.summary.manifest["name"]
         lines += [
-            f"## {verdict.headline}: {verdict.explanation.claim}", "",
-            f"{verdict.check}.", "",
-            f"`{name}`, {scale(verdict.summary)}; Holm p {p_text(verdict.p)}.", "",
+            f"## {verdict.headline}: {verdict.explanation.claim}",
+            "",
+            f"{verdict.check}.",
+            "",
+            f"`{name}`, {scale(verdict.summary)}; Holm p {p_text(verdict.p)}.",
+            "",
             "| | criterion | median | interval, or the seeds | of interest | beyond / short / seeds | |",
             "|---|---|---:|---:|---:|---:|---|",
-        ]  # fmt: skip
+        ]
         for judged in verdict.criteria:
             c, d = judged.criterion, judged.decision
             digits = decimals(c)

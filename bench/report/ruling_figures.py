@@ -47,8 +47,10 @@ def _draw(figure: Figure, verdict: Verdict) -> None:
         if math.isfinite(effect.low):
             ends = sorted(np.clip([effect.low * unit, effect.high * unit], -LIMIT, LIMIT).tolist())
             axes.hlines(row, ends[0], ends[1], color=colour, lw=2)
-    labels = [svg.shortened(f"{i + 1}. {j.criterion.quantity}", 40)
-              for i, j in enumerate(verdict.criteria)]  # fmt: skip
+    labels = [
+        svg.shortened(f"{i + 1}. {j.criterion.quantity}", 40)
+        for i, j in enumerate(verdict.criteria)
+    ]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(-LIMIT - 0.3, LIMIT + 0.3)
@@ -62,10 +64,14 @@ MOST = 3
 def paths(verdict: Verdict, name: str) -> str:
     """Draw the readings of the criteria along the search, a line per seed, a panel per reading."""
     history = verdict.summary.history
-    metrics = list(dict.fromkeys(
-        name for j in verdict.criteria for name in (j.criterion.metric, j.criterion.beside)
-        if name is not None and name in set(history["metric"])
-    ))[:MOST]  # fmt: skip
+    metrics = list(
+        dict.fromkeys(
+            name
+            for j in verdict.criteria
+            for name in (j.criterion.metric, j.criterion.beside)
+            if name is not None and name in set(history["metric"])
+        )
+    )[:MOST]
     if not metrics:
         return ""
     labels = verdict.summary.labels

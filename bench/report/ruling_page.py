@@ -54,25 +54,38 @@ def _entry(verdict: Verdict, index: int, to: Path) -> dict[str, Any]:
     for judged in verdict.criteria:
         c, d = judged.criterion, judged.decision
         digits = decimals(c)
-        rows.append({
-            "says": c.says, "sentence": judged.sentence, "metric": c.quantity,
-            "meaning": meaning(c.metric), "kind": judged.word, "seeds": d.seeds, "role": c.role,
-            "css": d.kind if c.role == "primary" else "", "beyond": d.beyond, "short": d.short,
-            "when": "" if c.when is None else f"{c.when[0]:.0%} to {c.when[1]:.0%}",
-            "effect": number(d.effect.estimate, digits, signed=True),
-            "bounds": bounds(d.effect, digits, signed=True) or judged.listed or MISSING,
-            "smallest": number(c.sign * c.smallest, digits, signed=True),
-        })  # fmt: skip
+        rows.append(
+            {
+                "says": c.says,
+                "sentence": judged.sentence,
+                "metric": c.quantity,
+                "meaning": meaning(c.metric),
+                "kind": judged.word,
+                "seeds": d.seeds,
+                "role": c.role,
+                "css": d.kind if c.role == "primary" else "",
+                "beyond": d.beyond,
+                "short": d.short,
+                "when": "" if c.when is None else f"{c.when[0]:.0%} to {c.when[1]:.0%}",
+                "effect": number(d.effect.estimate, digits, signed=True),
+                "bounds": bounds(d.effect, digits, signed=True) or judged.listed or MISSING,
+                "smallest": number(c.sign * c.smallest, digits, signed=True),
+            }
+        )
     return {
-        "name": verdict.summary.manifest["name"], "kind": verdict.kind.replace(" ", "_"),
+        "name": verdict.summary.manifest["name"],
+        "kind": verdict.kind.replace(" ", "_"),
         "check": verdict.check,
-        "headline": verdict.headline, "claim": verdict.explanation.claim,
-        "p": p_text(verdict.p), "scale": scale(verdict.summary), "rows": rows,
+        "headline": verdict.headline,
+        "claim": verdict.explanation.claim,
+        "p": p_text(verdict.p),
+        "scale": scale(verdict.summary),
+        "rows": rows,
         "forest": Markup(forest(verdict, f"forest{index}")),
         "paths": Markup(paths(verdict, f"paths{index}")),
         "link": Path(os.path.relpath(page, to)).as_posix() if page.is_file() else "",
         "command": verdict.summary.manifest.get("command", ""),
-    }  # fmt: skip
+    }
 
 
 def _lead(found: pd.DataFrame, searches: int) -> dict[str, Any]:

@@ -122,11 +122,19 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
         lead = own["lead"].to_numpy(dtype=float)
         had = lead[np.isfinite(lead)]
         mean, share = _mean(had), wilson(int((had >= 1).sum()), len(lead))
-        rows.append({
-            "signal": name, "searches": len(lead), "changes": len(had),
-            "lead": mean.estimate, "lead_low": mean.low, "lead_high": mean.high,
-            "leads": share.estimate, "leads_low": share.low, "leads_high": share.high,
-        })  # fmt: skip
+        rows.append(
+            {
+                "signal": name,
+                "searches": len(lead),
+                "changes": len(had),
+                "lead": mean.estimate,
+                "lead_low": mean.low,
+                "lead_high": mean.high,
+                "leads": share.estimate,
+                "leads_low": share.low,
+                "leads_high": share.high,
+            }
+        )
     frame = pd.DataFrame(rows)
     if frame.empty:
         return frame

@@ -181,12 +181,15 @@ class Summary:
             mine = self.runs[self.runs["label"] == label]
             ok = int((mine["status"] == "ok").sum())
             row: dict[str, Any] = {
-                "label": label, "planned": len(mine), "ok": ok, "failed": len(mine) - ok,
+                "label": label,
+                "planned": len(mine),
+                "ok": ok,
+                "failed": len(mine) - ok,
                 "statuses": ", ".join(
                     f"{n} {str(kind).replace('_', ' ')}"
                     for kind, n in mine.loc[mine["status"] != "ok", "status"].value_counts().items()
                 ),
-            }  # fmt: skip
+            }
             rankings = self.rankings(label)
             for name in dict.fromkeys([*METRICS, self.manifest["contrast"]["metric"]]):
                 sample = values(self.runs, label, name)
@@ -220,9 +223,13 @@ class Summary:
             if all(frame["arch"].equals(first["arch"]) for frame in rankings.values()):
                 scores = np.stack([sign * frame[column].to_numpy() for frame in rankings.values()])
                 nested = tau_interval(
-                    scores, first["truth"], resamples=TAU_RESAMPLES, seed=0,
-                    weights=first.get("weight"), strata=first.get("stratum"),
-                )  # fmt: skip
+                    scores,
+                    first["truth"],
+                    resamples=TAU_RESAMPLES,
+                    seed=0,
+                    weights=first.get("weight"),
+                    strata=first.get("stratum"),
+                )
                 return Interval(float(sample.mean()), nested.low, nested.high)
         return stratified_bootstrap([sample], seed=0, resamples=1000)
 
@@ -236,10 +243,14 @@ class Summary:
             return {"pairs": 0, "ties": 0} | dict.fromkeys(numbers, math.nan)
         return {
             "difference": result.difference.estimate,
-            "difference_low": result.difference.low, "difference_high": result.difference.high,
-            "pairs": len(result.seeds), "ties": result.ties, "p": result.p,
-            "improvement": result.improvement, "delta": result.delta,
-        }  # fmt: skip
+            "difference_low": result.difference.low,
+            "difference_high": result.difference.high,
+            "pairs": len(result.seeds),
+            "ties": result.ties,
+            "p": result.p,
+            "improvement": result.improvement,
+            "delta": result.delta,
+        }
 
     @cached_property
     def history(self) -> pd.DataFrame:

@@ -82,9 +82,12 @@ def _variants(summary: Summary, width: int) -> Table:
         ]
         n = row["collapsed_n"]
         table.add_row(
-            Text(row["label"]), f"{row['ok']}/{row['planned']}", *lines,
-            f"{row['collapsed'] * n:.0f}/{n}" if n else MISSING, duration(row["cost_seconds"]),
-        )  # fmt: skip
+            Text(row["label"]),
+            f"{row['ok']}/{row['planned']}",
+            *lines,
+            f"{row['collapsed'] * n:.0f}/{n}" if n else MISSING,
+            duration(row["cost_seconds"]),
+        )
     return table
 
 
@@ -110,11 +113,14 @@ def _runs(summary: Summary) -> Iterator[Text]:
                 )
                 continue
             tau = interval(row, "tau")
-            yield Text(line.format(
-                row["seed"], *(value(row, name) for name in columns),
-                number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"),
-                summary.short(label, row.get("cell")),
-            ))  # fmt: skip
+            yield Text(
+                line.format(
+                    row["seed"],
+                    *(value(row, name) for name in columns),
+                    number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"),
+                    summary.short(label, row.get("cell")),
+                )
+            )
 
 
 def value(row: pd.Series[Any], name: str) -> str:
@@ -136,11 +142,13 @@ def _differences(summary: Summary) -> Table:
             continue
         effect = interval(row, "difference")
         table.add_row(
-            Text(row["label"]), measure.text(effect.estimate, signed=True),
-            bounds(effect, measure.digits, "{}…{}", signed=True), str(row["pairs"]),
+            Text(row["label"]),
+            measure.text(effect.estimate, signed=True),
+            bounds(effect, measure.digits, "{}…{}", signed=True),
+            str(row["pairs"]),
             number(row["ties"], 0),
             p_text(row["p_holm"]),
-        )  # fmt: skip
+        )
     return table
 
 

@@ -137,11 +137,14 @@ class Watch:
         self.shown = [*(row for row in self.shown if row[1]["share"] == 1.0), *looks][-20:]
         for spec, look in self.shown:
             table.add_row(
-                spec.label, str(spec.seed), str(look["status"]),
+                spec.label,
+                str(spec.seed),
+                str(look["status"]),
                 f"{look.get('epoch', '')}/{look.get('epochs', '')}" if look.get("epochs") else "",
-                _number(look.get("train_loss"), "{:.3f}"), _number(look.get("valid_accuracy"), "{:.1f}"),
+                _number(look.get("train_loss"), "{:.3f}"),
+                _number(look.get("valid_accuracy"), "{:.1f}"),
                 _number(look.get("skip_count"), "{:.0f}"),
-            )  # fmt: skip
+            )
         return table
 
 

@@ -130,8 +130,12 @@ def _git(folder: Path, *words: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
         ["git", "-C", str(folder), *words],
-        capture_output=True, text=True, timeout=5, check=True, env=clean,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+        env=clean,
+    )
     return done.stdout.strip()
 
 

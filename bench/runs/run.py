@@ -89,9 +89,11 @@ def _execute(spec: RunSpec, folder: Path, asked_to_stop: Callable[[], bool]) -> 
 
             def notify(text: str) -> None:
                 report(
-                    status="ranking", epoch=state.epoch, epochs=setup.settings.search.epochs,
+                    status="ranking",
+                    epoch=state.epoch,
+                    epochs=setup.settings.search.epochs,
                     doing=text,
-                )  # fmt: skip
+                )
                 if asked_to_stop():
                     raise Interrupted
 
@@ -267,10 +269,15 @@ def judge_cell(
             "percentile": truth.percentile(accuracy),
         }
         outcome["truth"] = {
-            "dataset": truth.dataset, "split": truth.split, "budget": truth.budget,
-            "provenance": truth.provenance, "sha256": truth.sha256,
-            "cells": len(truth.reference), "best": truth.best, "random": truth.random,
-        }  # fmt: skip
+            "dataset": truth.dataset,
+            "split": truth.split,
+            "budget": truth.budget,
+            "provenance": truth.provenance,
+            "sha256": truth.sha256,
+            "cells": len(truth.reference),
+            "best": truth.best,
+            "random": truth.random,
+        }
     return outcome
 
 

@@ -104,10 +104,14 @@ def plan(
         settings = arm.settings.model_copy(update={"device": device})
         first.append(
             RunSpec(
-                ablation=ablation.name, label=arm.label, seed=0, variants=arm.interventions,
-                settings=settings, contents=hashes.of(settings),
+                ablation=ablation.name,
+                label=arm.label,
+                seed=0,
+                variants=arm.interventions,
+                settings=settings,
+                contents=hashes.of(settings),
             )
-        )  # fmt: skip
+        )
         _ = first[-1].digest  # copies share what was described for it
     return [run.model_copy(update={"seed": seed}) for seed in ablation.seeds for run in first]
 

@@ -85,10 +85,13 @@ def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:
     if row is not None:
         status, seconds = str(row.get("status")), row.get("seconds")
         return RunState(
-            name, "done" if status == "ok" else "failed", status, share=1.0,
+            name,
+            "done" if status == "ok" else "failed",
+            status,
+            share=1.0,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             error=str(row.get("error", "")),
-        )  # fmt: skip
+        )
     folder = root / name
     if folder.is_symlink():
         return RunState(name, "failed", error="a link stands in its place; links are not followed")

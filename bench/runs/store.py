@@ -25,8 +25,12 @@ from bench.runs.lock import LOCK
 from bench.runs.spec import SCHEMA, RunSpec
 
 RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
-    "result.json", "spec.json", "progress.json", "checkpoint.pt", "ranking.parquet",
-)  # fmt: skip
+    "result.json",
+    "spec.json",
+    "progress.json",
+    "checkpoint.pt",
+    "ranking.parquet",
+)
 
 REFUSED = "refused.pt"
 """A checkpoint that is sound and fits nothing that was built; kept for somebody to look at."""

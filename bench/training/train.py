@@ -125,9 +125,12 @@ class Evaluation:
             When the recipe asks for what the space's networks do not have.
         """
         network = self.space.standalone(
-            self.architecture, images.channels, images.classes, self.seed,
+            self.architecture,
+            images.channels,
+            images.classes,
+            self.seed,
             auxiliary=self.recipe.auxiliary > 0,
-        )  # fmt: skip
+        )
         if self.recipe.drop_path and not network.drops_paths:
             raise ValueError(f"drop_path: networks of {self.space.name} do not drop paths; use 0")
         return network
@@ -183,11 +186,18 @@ def evaluate(
     finally:
         torch.set_num_threads(threads)
     result = {
-        **evaluation.describe(), "digest": evaluation.digest, "accuracy": accuracy, "loss": loss,
-        "parameters": network.count(), "train_images": len(train), "test_images": len(test),
-        "seconds": sum(entry["seconds"] for entry in history), "history": history,
-        "torch": torch.__version__, "device": str(device),
-    }  # fmt: skip
+        **evaluation.describe(),
+        "digest": evaluation.digest,
+        "accuracy": accuracy,
+        "loss": loss,
+        "parameters": network.count(),
+        "train_images": len(train),
+        "test_images": len(test),
+        "seconds": sum(entry["seconds"] for entry in history),
+        "history": history,
+        "torch": torch.__version__,
+        "device": str(device),
+    }
     if folder:
         store.write_json(folder / RESULT, store.seal(result))
     return result
@@ -218,9 +228,12 @@ def _resume(
 def make_optimizer(network: Standalone, recipe: Recipe) -> torch.optim.SGD:
     """Return the optimiser of a network's weights."""
     return torch.optim.SGD(
-        network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay,
-    )  # fmt: skip
+        network.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -270,9 +283,12 @@ def epoch_of(
         right += int((logits.argmax(-1) == batch.labels).sum())
         seen += len(batch.labels)
     return {
-        "epoch": epoch + 1, "lr": rate(recipe, epoch * steps, steps), "train_loss": total / seen,
-        "train_accuracy": 100 * right / seen, "seconds": time.perf_counter() - started,
-    }  # fmt: skip
+        "epoch": epoch + 1,
+        "lr": rate(recipe, epoch * steps, steps),
+        "train_loss": total / seen,
+        "train_accuracy": 100 * right / seen,
+        "seconds": time.perf_counter() - started,
+    }
 
 
 @torch.no_grad()

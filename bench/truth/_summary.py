@@ -64,9 +64,14 @@ def truths(name_or_path: str) -> Iterator[Truth]:
         for measured in long.measurements(table):
             accuracy, _, provenance = long.accuracies(table, said, measured, name_or_path)
             yield Truth(
-                accuracy, measured.dataset, measured.budget, measured.split, provenance, digest,
+                accuracy,
+                measured.dataset,
+                measured.budget,
+                measured.split,
+                provenance,
+                digest,
                 space,
-            )  # fmt: skip
+            )
         return
     for column in _columns(data, name_or_path):
         yield Table(path=path, column=column).load()

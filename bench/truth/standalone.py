@@ -206,9 +206,11 @@ class Trained(Truth):
     def _folder(self, evaluation: Evaluation) -> Path:
         """Name what determines a training: where the images lie does not."""
         content = {k: v for k, v in evaluation.describe().items() if k != "data"} | {
-            "images": self.images, "schema": SCHEMA, "torch": torch.__version__,
+            "images": self.images,
+            "schema": SCHEMA,
+            "torch": torch.__version__,
             "device": resolve_device(evaluation.recipe.device).type,
-        }  # fmt: skip
+        }
         name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
         return cache_folder() / "standalone" / name
 

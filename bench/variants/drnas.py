@@ -119,9 +119,11 @@ class Drnas(Variant):
         kept = strongest(setup, state, self.keep[now - 1]) if self.keep else None
         buffers = state.weight_optimizer.state
         state.supernet.widen(
-            self.K[before], self.K[now], lambda w: buffers[w].get("momentum_buffer"),
+            self.K[before],
+            self.K[now],
+            lambda w: buffers[w].get("momentum_buffer"),
             generator("cpu", setup.seed, self.name, now),
-        )  # fmt: skip
+        )
         state.memory[self.name] = {"stage": now, "kept": kept}
 
 

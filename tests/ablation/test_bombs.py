@@ -81,13 +81,24 @@ def test_a_pipe_or_a_device_is_no_ablation_file(tmp_path):
 
 def test_where_a_setting_was_said_follows_the_last_who_said_it():
     layer = Layer()
-    layer.put(("a",), {"b": 1, "c": [{"d": 2}]}, {("a",): "p:1", ("a", "b"): "p:2",
-              ("a", "c"): "p:3", ("a", "c", 0): "p:4", ("a", "c", 0, "d"): "p:5"})  # fmt: skip
+    layer.put(
+        ("a",),
+        {"b": 1, "c": [{"d": 2}]},
+        {
+            ("a",): "p:1",
+            ("a", "b"): "p:2",
+            ("a", "c"): "p:3",
+            ("a", "c", 0): "p:4",
+            ("a", "c", 0, "d"): "p:5",
+        },
+    )
     assert layer.where(("a", "c", 0, "d"), "") == "p:5"
     layer.put(("a", "b"), 3, {("a", "b"): "--set"})
     assert (layer.where(("a", "b"), ""), layer.where(("a", "c"), "")) == ("--set", "p:3")
     layer.put(("a",), {"c": 4, "e": {"f": 5}}, {("a",): "v:1", ("a", "e", "f"): "v:3"})
     assert layer.data == {"a": {"b": 3, "c": 4, "e": {"f": 5}}}
     assert [layer.where(("a", *rest), "") for rest in (["b"], ["c"], ["e", "f"])] == [
-        "--set", "v:1", "v:3",
-    ]  # fmt: skip
+        "--set",
+        "v:1",
+        "v:3",
+    ]

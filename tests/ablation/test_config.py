@@ -91,7 +91,13 @@ MALFORMED = [
     ("no question", "question: Does it?\n", "", 1, "question"),
     ("empty question", "question: Does it?", "question: ''", 1, "question"),
     ("question is a list", "question: Does it?", "question: [a]", 1, "question"),
-    ("no contrast", "contrast: {metric: skip_count, of: b, against: a, expect: lower}\n", "", 1, "contrast"),
+    (
+        "no contrast",
+        "contrast: {metric: skip_count, of: b, against: a, expect: lower}\n",
+        "",
+        1,
+        "contrast",
+    ),
     ("contrast without metric", "metric: skip_count, ", "", 2, "contrast.metric"),
     ("contrast of nobody", "of: b", "of: bb", 2, "contrast.of: no variant 'bb'"),
     ("contrast against nobody", "against: a", "against: z", 2, "contrast.against"),
@@ -99,9 +105,21 @@ MALFORMED = [
     ("unknown expectation", "expect: lower", "expect: low", 2, "contrast.expect"),
     ("unknown contrast key", "expect: lower", "hope: lower", 2, "contrast.hope: unknown field"),
     ("unknown key", "space: nb201", "spaces: nb201", 3, "spaces: unknown field"),
-    ("unknown space", "space: nb201", "space: nb202", 3, "unknown space 'nb202'; did you mean 'nb201'"),
+    (
+        "unknown space",
+        "space: nb201",
+        "space: nb202",
+        3,
+        "unknown space 'nb202'; did you mean 'nb201'",
+    ),
     ("space is a number", "space: nb201", "space: 3", 3, "space"),
-    ("space with bad channels", "space: nb201", "space: {name: nb201, channels: 0}", 3, "space.channels"),
+    (
+        "space with bad channels",
+        "space: nb201",
+        "space: {name: nb201, channels: 0}",
+        3,
+        "space.channels",
+    ),
     ("no variants", V, "", 1, "variants"),
     ("empty variants", V, "variants: {}\n", 4, "variants"),
     ("variants is a list", V, "variants: [a, b]\n", 4, "variants"),
@@ -119,11 +137,23 @@ MALFORMED = [
     ("no epochs", "epochs: 7", "epochs: 0", 8, "search.epochs"),
     ("epochs is text", "epochs: 7", "epochs: many", 8, "search.epochs"),
     ("search is a list", "search: {epochs: 7}", "search: [7]", 8, "search"),
-    ("negative rate", "search: {epochs: 7}", "search:\n      weights: {lr: -1}", 9, "search.weights.lr"),
+    (
+        "negative rate",
+        "search: {epochs: 7}",
+        "search:\n      weights: {lr: -1}",
+        9,
+        "search.weights.lr",
+    ),
     ("unknown hypergradient", "search: {epochs: 7}", "hypergradient: reverze", 8, "hypergradient"),
     ("unknown instrument", "search: {epochs: 7}", "instruments: [cel]", 8, "instruments.0"),
     ("unknown data", "search: {epochs: 7}", "data: digit", 8, "did you mean 'digits'"),
-    ("bad population", "search: {epochs: 7}", "ranking: {population: {kind: some}}", 8, "ranking.population"),
+    (
+        "bad population",
+        "search: {epochs: 7}",
+        "ranking: {population: {kind: some}}",
+        8,
+        "ranking.population",
+    ),
     ("threads", "search: {epochs: 7}", "threads: 0", 8, "threads"),
     ("duplicate key", "  a: {}", "  a: {}\n  a: {}", 6, "duplicate key"),
     ("anchor", "  a: {}", "  a: &x {}\n  c: *x", 6, "aliases"),
@@ -134,7 +164,7 @@ MALFORMED = [
     ("deep", "  a: {}", "  a: " + "[" * 60, 5, "nested deeper"),
     ("a list as key", "  a: {}", "  [a, b]: {}", 5, "a key must be text"),
     ("control character", "Does it?", "Does\x01 it?", 1, "not valid YAML"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +206,20 @@ def test_the_command_exits_with_2_and_one_line(tmp_path):
     path = write(tmp_path, GOOD.replace("rate: 0.3", "rate: 3"))
     for command in ("run", "plan"):
         done = subprocess.run(
-            [sys.executable, "-m", "bench", command, str(path), "--profile", str(PROFILES / "smoke.yaml")],
-            capture_output=True, text=True, cwd=PROFILES.parents[1], timeout=120,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "bench",
+                command,
+                str(path),
+                "--profile",
+                str(PROFILES / "smoke.yaml"),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=PROFILES.parents[1],
+            timeout=120,
+        )
         assert done.returncode == 2 and done.stdout == ""
         assert len(done.stderr.strip().splitlines()) == 1 and "x.yaml:7" in done.stderr
 

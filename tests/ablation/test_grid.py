@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """The factorial syntax: every combination is an arm, errors name file, line and field."""
 
 from pathlib import Path
@@ -37,9 +36,15 @@ def read(tmp_path, text, **options):
 def test_every_combination_is_an_arm_in_the_order_of_the_factors(tmp_path):
     ablation = read(tmp_path, GRID)
     labels = [arm.label for arm in ablation.arms]
-    assert labels[0] == "plain" and len(labels) == 9 and labels[1:3] == [
-        "full+keep+short", "full+keep+long",
-    ]  # fmt: skip
+    assert (
+        labels[0] == "plain"
+        and len(labels) == 9
+        and labels[1:3]
+        == [
+            "full+keep+short",
+            "full+keep+long",
+        ]
+    )
     by_label = {arm.label: arm for arm in ablation.arms}
     both = by_label["partial+drop+long"]
     assert [v.name for v in both.interventions] == ["partial_channels", "skip_dropout"]
@@ -74,21 +79,51 @@ def test_later_factors_win_over_earlier_ones_in_settings(tmp_path):
     ("old", "new", "line", "says"),
     [
         ("rate: 0.3", "rate: 3", 11, "grid.skips.drop.skip_dropout.rate"),
-        ("{skip_dropout: {", "{skip_droput: {", 11, "grid.skips.drop: unknown variant 'skip_droput'; did you mean"),
+        (
+            "{skip_dropout: {",
+            "{skip_droput: {",
+            11,
+            "grid.skips.drop: unknown variant 'skip_droput'; did you mean",
+        ),
         ("epochs: 5", "epochs: 0", 14, "search.epochs"),
         ("epochs: 5", "epoch: 5", 14, "search.epoch: unknown field"),
-        ("preset: paper", "preset: papr", 8, "grid.channels.partial.partial_channels.preset: unknown preset 'papr'"),
+        (
+            "preset: paper",
+            "preset: papr",
+            8,
+            "grid.channels.partial.partial_channels.preset: unknown preset 'papr'",
+        ),
         ("preset: paper", "preset: [1]", 8, "unknown preset"),
         ("against: plain", "against: full", 2, "contrast.against: no variant 'full'"),
         ("  plain: {}", "  full+keep+short: {}", 13, "grid: 'full+keep+short' is there twice"),
-        ("    keep: {}", "    keep: {partial_channels: {}}", 10, "'partial_channels' is in two factors"),
-        ("    keep: {}", "    keep: {drnas: {preset: progressive}}", 13, "grid.partial+keep+short: partial_channels and drnas"),
+        (
+            "    keep: {}",
+            "    keep: {partial_channels: {}}",
+            10,
+            "'partial_channels' is in two factors",
+        ),
+        (
+            "    keep: {}",
+            "    keep: {drnas: {preset: progressive}}",
+            13,
+            "grid.partial+keep+short: partial_channels and drnas",
+        ),
         ("    keep: {}", "    ke/ep: {}", 13, "is no label"),
-        ("  channels:\n    full: {}\n    partial: {partial_channels: {preset: paper, K: 2}}", "  channels: {}", 6, "grid.channels: Dictionary should have at least 1 item"),
-        ("  length:\n", "  length:\n" + "".join(f"    n{i}: {{}}\n" for i in range(99)), 5, "404 combinations; at most 256"),
+        (
+            "  channels:\n    full: {}\n    partial: {partial_channels: {preset: paper, K: 2}}",
+            "  channels: {}",
+            6,
+            "grid.channels: Dictionary should have at least 1 item",
+        ),
+        (
+            "  length:\n",
+            "  length:\n" + "".join(f"    n{i}: {{}}\n" for i in range(99)),
+            5,
+            "404 combinations; at most 256",
+        ),
         ("grid:", "grd:", 5, "grd: unknown field"),
     ],
-)  # fmt: skip
+)
 def test_malformed_grids_are_one_line_naming_file_line_and_field(tmp_path, old, new, line, says):
     assert old in GRID
     with pytest.raises(ConfigError) as caught:

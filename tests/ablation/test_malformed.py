@@ -35,11 +35,18 @@ FULL = {
                 "order": "weights_first",
                 "precision": "float32",
                 "weights": {
-                    "lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True,
-                    "weight_decay": 5e-4, "clip": 5.0,
+                    "lr": 0.025,
+                    "lr_min": 0.001,
+                    "momentum": 0.9,
+                    "nesterov": True,
+                    "weight_decay": 5e-4,
+                    "clip": 5.0,
                 },
                 "architecture": {
-                    "lr": 3e-4, "betas": [0.5, 0.999], "weight_decay": 1e-3, "initial": 0.1,
+                    "lr": 3e-4,
+                    "betas": [0.5, 0.999],
+                    "weight_decay": 1e-3,
+                    "initial": 0.1,
                 },
             },
             "device": "cpu",
@@ -47,7 +54,7 @@ FULL = {
             "deterministic": True,
         },
     },
-}  # fmt: skip
+}
 WRONG = {
     "a list": [1, 2, 3, 4, 5],
     "a mapping": {"surprise": 1},
@@ -276,7 +283,10 @@ def test_the_command_says_the_same(folder, number):
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     done = subprocess.run(
         [sys.executable, "-m", "bench", "plan", str(path), "--profile", SMOKE],
-        capture_output=True, text=True, timeout=120, cwd=PROFILES.parents[1],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=PROFILES.parents[1],
+    )
     assert done.returncode == 2 and done.stdout == "", name
     assert done.stderr == f"error: {refusal(path)}\n" and "Traceback" not in done.stderr

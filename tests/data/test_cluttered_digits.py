@@ -30,24 +30,34 @@ def shown(images):
         squares = image.unfold(0, 8, 1).unfold(1, 8, 1).flatten(0, 1).flatten(1)
         levels = (squares * 16).round() / 16
         # A canvas without clutter is black beside its digit.
-        total = [tuple(s.tolist()) for s, f in zip(levels, squares, strict=True)
-                 if abs(float(f.sum() - image.sum())) < 1e-4]  # fmt: skip
+        total = [
+            tuple(s.tolist())
+            for s, f in zip(levels, squares, strict=True)
+            if abs(float(f.sum() - image.sum())) < 1e-4
+        ]
         found.append(next((square for square in total if square in known), None))
     return found
 
 
 def test_each_image_is_a_digit_at_some_place_and_the_parts_share_none():
     halves, test = source().halves(), source().load(train=False)
-    digits = {part: shown(images) for part, images in
-              zip(PARTS, (halves.train, halves.valid, test), strict=True)}  # fmt: skip
+    digits = {
+        part: shown(images)
+        for part, images in zip(PARTS, (halves.train, halves.valid, test), strict=True)
+    }
     for found in digits.values():
         assert None not in found
         counts = torch.tensor([found.count(digit) for digit in set(found)])
         assert len(counts) > 590 and counts.max() - counts.min() <= 1  # none more often than others
     for one, other in itertools.combinations(PARTS, 2):
         assert not set(digits[one]) & set(digits[other])
-    labels = dict(zip(map(tuple, (load_digits().images.reshape(-1, 64) / 16).tolist()),
-                      load_digits().target.tolist(), strict=True))  # fmt: skip
+    labels = dict(
+        zip(
+            map(tuple, (load_digits().images.reshape(-1, 64) / 16).tolist()),
+            load_digits().target.tolist(),
+            strict=True,
+        )
+    )
     assert [labels[digit] for digit in digits["test"]] == test.labels.tolist()
 
 

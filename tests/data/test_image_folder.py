@@ -66,10 +66,16 @@ def one(root, **fields):
         lambda test: (test / "a" / ".DS_Store").write_bytes(b"x"),
     ],
     ids=[
-        "missing", "emptied", "hidden", "hidden file", "empty", "hidden in train", "empty in train",
+        "missing",
+        "emptied",
+        "hidden",
+        "hidden file",
+        "empty",
+        "hidden in train",
+        "empty in train",
         "hidden other file",
     ],
-)  # fmt: skip
+)
 def test_labels_are_those_of_the_training_images(root, change):
     change(root / "test")
     train, test = source(root).load(), source(root).load(train=False)
@@ -124,9 +130,10 @@ def test_home_is_written_out(root, monkeypatch):
 def test_sixteen_bits_are_scaled(tmp_path):
     values = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
     for name, make in {
-        "x.png": Image.fromarray(values), "x.tif": Image.fromarray(values),
+        "x.png": Image.fromarray(values),
+        "x.tif": Image.fromarray(values),
         "x.pgm": Image.fromarray(values.astype(np.int32)),
-    }.items():  # fmt: skip
+    }.items():
         (tmp_path / name / "a").mkdir(parents=True)
         make.save(tmp_path / name / "a" / name, "PPM" if name == "x.pgm" else None)
         found = one(tmp_path / name, grey=True)[0].numpy()
@@ -327,10 +334,13 @@ UNSOUND = {
     "empty": lambda file: file.write_bytes(b""),
     "another's": swap,
     "others may write": lambda file: (spoil(file), file.chmod(0o666)),
-    "a link": lambda file: (file.rename(file.with_suffix(".x")), file.symlink_to(file.with_suffix(".x"))),
+    "a link": lambda file: (
+        file.rename(file.with_suffix(".x")),
+        file.symlink_to(file.with_suffix(".x")),
+    ),
     "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),
     "a folder": lambda file: (file.unlink(), file.mkdir()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", UNSOUND)
@@ -396,9 +406,12 @@ def test_no_home_is_no_fault(root, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "BENCH_CACHE")}
     environment["PYTHONPATH"] = str(Path(_cache.__file__).parents[2])
     done = subprocess.run(
-        [sys.executable, "-c", program, str(root)], cwd=tmp_path / "cwd", env=environment,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", program, str(root)],
+        cwd=tmp_path / "cwd",
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "8", done.stderr
     assert "BENCH_CACHE" in done.stderr and not list((tmp_path / "cwd").iterdir())
 

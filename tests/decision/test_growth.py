@@ -77,9 +77,12 @@ def specs(until: str = "30", only: Sequence[str] = ARMS) -> tuple[list[RunSpec],
 
 
 def campaign(
-    root: Path, make: Callable[[RunSpec], dict[str, object]], until: str = "30",
-    question: Question | None = None, at_a_time: int = 4,
-) -> tuple[Growth, Campaign, Made]:  # fmt: skip
+    root: Path,
+    make: Callable[[RunSpec], dict[str, object]],
+    until: str = "30",
+    question: Question | None = None,
+    at_a_time: int = 4,
+) -> tuple[Growth, Campaign, Made]:
     from bench.report.rows import value
 
     every, limits = specs(until)
@@ -133,12 +136,17 @@ def test_what_ends_sooner_does_not_count_first(tmp_path: Path) -> None:
     """Seeds above 0 end at once, all lower; without seed 0 nothing may be concluded."""
     every, until = specs("12", (AGAINST, OF))
     growth = Growth(
-        every, OF, AGAINST, Question(), until,
+        every,
+        OF,
+        AGAINST,
+        Question(),
+        until,
         lambda spec: None if spec.seed == 0 else 6.0 if spec.label == AGAINST else 0.0,
-    )  # fmt: skip
+    )
     assert growth.differences(OF) == [] and not growth.over
-    growth = Growth(every, OF, AGAINST, Question(), until,
-                    lambda spec: 6.0 if spec.label == AGAINST else 0.0)  # fmt: skip
+    growth = Growth(
+        every, OF, AGAINST, Question(), until, lambda spec: 6.0 if spec.label == AGAINST else 0.0
+    )
     assert growth.over
 
 
@@ -167,8 +175,15 @@ def test_seeds_are_a_budget(tmp_path: Path) -> None:
 def test_time_is_a_budget_and_no_run_begins_that_would_not_end_in_it() -> None:
     every, until = specs("5m")
     values: dict[tuple[str, int], float] = {}
-    growth = Growth(every, OF, AGAINST, Question(), until,
-                    lambda spec: values.get((spec.label, spec.seed)), lambda spec: 200.0)  # fmt: skip
+    growth = Growth(
+        every,
+        OF,
+        AGAINST,
+        Question(),
+        until,
+        lambda spec: values.get((spec.label, spec.seed)),
+        lambda spec: 200.0,
+    )
     assert growth.next()  # nothing is known of the time yet
     values |= {(label, 0): 0.0 for label in ARMS}
     assert growth.differences(OF) == [0.0]

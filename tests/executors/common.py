@@ -52,9 +52,13 @@ def bench(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
     """Start the real command line, in a session of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *map(str, words)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, **options,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
 
 
 def until(

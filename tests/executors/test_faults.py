@@ -133,10 +133,14 @@ def write_runs(root, writer, count):
     for number in range(count):
         folder = root / f"v{writer}-seed{number}-{writer:08x}{number:08x}"
         result = {
-            "label": f"v{writer}", "seed": number, "digest": f"{writer:08x}{number:08x}",
-            "status": "ok" if number % 7 else "diverged", "tau": 1 / (1 + writer + number),
-            "error": None, "history": [{"epoch": 1, "alpha": [[0.1] * 5] * 6}],
-        }  # fmt: skip
+            "label": f"v{writer}",
+            "seed": number,
+            "digest": f"{writer:08x}{number:08x}",
+            "status": "ok" if number % 7 else "diverged",
+            "tau": 1 / (1 + writer + number),
+            "error": None,
+            "history": [{"epoch": 1, "alpha": [[0.1] * 5] * 6}],
+        }
         store.write_json(folder / store.RESULT, store.seal(result))
         if number % 10 == writer % 10:
             listing(root)  # readers rebuild the index while others write
@@ -269,8 +273,11 @@ def test_nan_and_out_of_memory_are_recorded_and_counted(tmp_path):
     table = json.loads(text)
     rows = {row["label"]: row for row in table["variants"]}
     assert [(rows[label]["planned"], rows[label]["ok"]) for label in expected] == [
-        (2, 2), (2, 2), (2, 0), (2, 0),
-    ]  # fmt: skip
+        (2, 2),
+        (2, 2),
+        (2, 0),
+        (2, 0),
+    ]
     assert "2 diverged" in rows["nan"]["statuses"]
     assert rows["too_large"]["statuses"].replace(" ", "_") == "2_out_of_memory"
     assert sorted(run["status"] for run in table["runs"]) == sorted(2 * list(expected.values()))
@@ -316,10 +323,23 @@ def test_ctrl_c_twice_ends_at_once(tmp_path, executor):
     (run,) = specs("ranking.population.size=6000", "ranking.images=128")
     folder = tmp_path / run.folder
     process = bench(
-        "run", FILE, "-p", "smoke", "--seeds", 1, "--only", "darts", "-o", tmp_path,
-        "--set", "ranking.population.size=6000", "--set", "ranking.images=128",
-        "--executor", executor,
-    )  # fmt: skip
+        "run",
+        FILE,
+        "-p",
+        "smoke",
+        "--seeds",
+        1,
+        "--only",
+        "darts",
+        "-o",
+        tmp_path,
+        "--set",
+        "ranking.population.size=6000",
+        "--set",
+        "ranking.images=128",
+        "--executor",
+        executor,
+    )
     until(lambda: store.read_progress(folder).get("status") == "ranking", process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
@@ -334,8 +354,22 @@ def test_ctrl_c_twice_ends_at_once(tmp_path, executor):
 
 def test_runs_stop_when_only_the_command_is_killed(tmp_path):
     """They are the server's children, and it outlives the command."""
-    command = bench("run", FILE, "-p", "smoke", "--seeds", 1, "--only", "darts", "-o", tmp_path,
-                    "--jobs", 1, "--set", "search.epochs=100000")  # fmt: skip
+    command = bench(
+        "run",
+        FILE,
+        "-p",
+        "smoke",
+        "--seeds",
+        1,
+        "--only",
+        "darts",
+        "-o",
+        tmp_path,
+        "--jobs",
+        1,
+        "--set",
+        "search.epochs=100000",
+    )
     (folder,) = (tmp_path / run.folder for run in specs("search.epochs=100000"))
     until(lambda: epoch(folder) > 0, seconds=120)
     worker = json.loads((folder / store.PROGRESS).read_text())["pid"]

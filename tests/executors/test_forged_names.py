@@ -56,10 +56,13 @@ def output(root, **changes):
     content = store.read_sealed(folder / store.SPEC)
     store.write_json(folder / store.SPEC, store.seal({**content, **changes}))
     manifest = {
-        "name": changes.get("ablation", "x"), "question": "q", "profile": "smoke",
-        "contrast": {"metric": "tau", "of": "darts", "against": "darts"}, "runs": [run.folder],
+        "name": changes.get("ablation", "x"),
+        "question": "q",
+        "profile": "smoke",
+        "contrast": {"metric": "tau", "of": "darts", "against": "darts"},
+        "runs": [run.folder],
         "arms": [{"label": "darts", "variants": [], "settings": content["settings"]}],
-    }  # fmt: skip
+    }
     store.write_json(root / "ablation.json", manifest)
     return run, folder
 

@@ -105,9 +105,19 @@ def test_an_array_with_a_failing_run_gives_the_numbers_of_inline(slurm, shared, 
     file = tmp_path / "failing.yaml"
     file.write_text(FAILING)
     command = bench(
-        "run", file, "-p", ROOT / "ablations/profiles/smoke.yaml", "-o", shared, "--json",
-        *QUICK, "--set", "slurm.pack=3", "--set", "slurm.partition=low",
-    )  # fmt: skip
+        "run",
+        file,
+        "-p",
+        ROOT / "ablations/profiles/smoke.yaml",
+        "-o",
+        shared,
+        "--json",
+        *QUICK,
+        "--set",
+        "slurm.pack=3",
+        "--set",
+        "slurm.partition=low",
+    )
     out, err = command.communicate(timeout=400)
     assert command.returncode == 1, err
     runs = specs(file=file, only=(), seeds="2")
@@ -128,9 +138,24 @@ def test_scancel_requeue_preemption_and_a_killed_controller(slurm, shared, tmp_p
     runs = specs(sets, only=["darts", "skip_dropout_0.3"])
     warned, cancelled = (shared / run.folder for run in runs)
     words = (
-        "run", FILE, "-p", "smoke", "--seeds", "1", "--only", "darts", "--only", "skip_dropout_0.3",
-        "-o", shared, "--set", sets, *QUICK, "--set", "slurm.partition=low",
-    )  # fmt: skip
+        "run",
+        FILE,
+        "-p",
+        "smoke",
+        "--seeds",
+        "1",
+        "--only",
+        "darts",
+        "--only",
+        "skip_dropout_0.3",
+        "-o",
+        shared,
+        "--set",
+        sets,
+        *QUICK,
+        "--set",
+        "slurm.partition=low",
+    )
     first = bench(*words)
     # Slurm's warning before the limit: the run keeps a checkpoint and the job queues itself again.
     until(lambda: epoch(warned) >= 2, first)
@@ -176,9 +201,20 @@ def test_ctrl_c_cancels_the_jobs_and_the_runs_keep_a_checkpoint(slurm, shared):
     (run,) = specs("search.epochs=500")
     folder = shared / run.folder
     command = bench(
-        "run", FILE, "-p", "smoke", "--seeds", "1", "--only", "darts", "-o", shared,
-        "--set", "search.epochs=500", *QUICK,
-    )  # fmt: skip
+        "run",
+        FILE,
+        "-p",
+        "smoke",
+        "--seeds",
+        "1",
+        "--only",
+        "darts",
+        "-o",
+        shared,
+        "--set",
+        "search.epochs=500",
+        *QUICK,
+    )
     until(lambda: epoch(folder) >= 2, command)
     command.send_signal(signal.SIGINT)
     err = command.communicate(timeout=200)[1]
@@ -190,9 +226,20 @@ def test_ctrl_c_cancels_the_jobs_and_the_runs_keep_a_checkpoint(slurm, shared):
 
 def test_what_slurm_refuses_is_one_line(slurm, shared):
     command = bench(
-        "run", FILE, "-p", "smoke", "--seeds", "1", "--only", "darts", "-o", shared,
-        *QUICK, "--set", "slurm.partition=nowhere",
-    )  # fmt: skip
+        "run",
+        FILE,
+        "-p",
+        "smoke",
+        "--seeds",
+        "1",
+        "--only",
+        "darts",
+        "-o",
+        shared,
+        *QUICK,
+        "--set",
+        "slurm.partition=nowhere",
+    )
     err = command.communicate(timeout=200)[1]
     last = err.strip().splitlines()[-1]  # before it, what sbatch itself says
     assert command.returncode == 2 and "Traceback" not in err, err

@@ -42,11 +42,16 @@ def stand_in(folder: Path, **changes: Any) -> baseline.Baseline:
     matrix = np.array(list(values.values())).T
     limits = list(margins.values())
     content: dict[str, Any] = {
-        "reason": "made up", "provenance": baseline.provenance(), "traces": {}, "truth": {},
-        "bank": values, "k": choose_k(len(values)), "margins": margins,
+        "reason": "made up",
+        "provenance": baseline.provenance(),
+        "traces": {},
+        "truth": {},
+        "bank": values,
+        "k": choose_k(len(values)),
+        "margins": margins,
         "detectable": {
             name: detectable(matrix, limits, i, replays=300) for i, name in enumerate(values)
         },
-    }  # fmt: skip
+    }
     baseline.write(baseline.Baseline(**{**content, **changes}), folder)
     return baseline.read(folder)

@@ -21,7 +21,7 @@ from bench.gate.seedbank import (
     choose_k,
     judge,
     null_probability,
-)  # fmt: skip
+)
 from tests.gate.builders import bank
 
 RECORDED = Path(__file__).parents[2] / baseline.FOLDER

@@ -84,9 +84,19 @@ def test_every_search_runs_with_every_seed() -> None:
 def test_files_for_the_tracker(tmp_path: Path) -> None:
     stand_in(tmp_path)
     speed, out = tmp_path / "speed.json", tmp_path / "quality.json"
-    speed.write_text(json.dumps({"benchmarks": [
-        {"name": "test_step[8]", "stats": {"median": 0.25}, "extra_info": {"ratio": 1.9}}
-    ]}))  # fmt: skip
+    speed.write_text(
+        json.dumps(
+            {
+                "benchmarks": [
+                    {
+                        "name": "test_step[8]",
+                        "stats": {"median": 0.25},
+                        "extra_info": {"ratio": 1.9},
+                    }
+                ]
+            }
+        )
+    )
     result = check(tmp_path, "--speed", str(speed), "--benchmark-json", str(out))
     assert result.exit_code == 0
     entries = {entry["name"]: entry for entry in json.loads(out.read_text())}
@@ -160,9 +170,15 @@ def test_the_trend_shows_checks_and_baselines(tmp_path: Path, no_search: dict[st
     assert text.count("<figure") == len(searches.METRICS) and "regressed</td>" in text
     page.unlink()
     invoke(
-        "check", "--baselines", str(tmp_path), "--history", str(kept), "--only-trend", "--trend",
+        "check",
+        "--baselines",
+        str(tmp_path),
+        "--history",
+        str(kept),
+        "--only-trend",
+        "--trend",
         str(page),
-    )  # fmt: skip
+    )
     assert page.read_text() == text
 
 

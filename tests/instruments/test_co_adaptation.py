@@ -146,9 +146,11 @@ def by_the_textbook(setup, state, batches):
                     correlation.append(((x * y).sum() / (x.norm() * y.norm())).abs())
             R = torch.corrcoef(torch.stack([m.flatten() for m in flat]))
             edges[c, e] = {
-                "cka": torch.stack(cka).mean(), "correlation": torch.stack(correlation).mean(),
-                "condition": torch.linalg.cond(R), "vif": torch.linalg.inv(R).diagonal().mean(),
-            }  # fmt: skip
+                "cka": torch.stack(cka).mean(),
+                "correlation": torch.stack(correlation).mean(),
+                "condition": torch.linalg.cond(R),
+                "vif": torch.linalg.inv(R).diagonal().mean(),
+            }
     return edges
 
 

@@ -69,8 +69,14 @@ def test_strengths_are_those_of_masking_by_hand(searched, read, alone, pairs):
             expected, abs=5e-5, nan_ok=True
         )
     assert abs(found["strength_masked"]) > 0.1  # something is there to be lost
-    tau = [kendall(score.mixture[e, 1:].tolist(), [D[e, o][1] for o in range(1, 5)],
-                   float(score.mixture[e, 0])) for e in range(6)]  # fmt: skip
+    tau = [
+        kendall(
+            score.mixture[e, 1:].tolist(),
+            [D[e, o][1] for o in range(1, 5)],
+            float(score.mixture[e, 0]),
+        )
+        for e in range(6)
+    ]
     assert found["strength_tau_masked_loss"] == pytest.approx(np.mean(tau))
 
 

@@ -82,9 +82,15 @@ def test_verdicts_follow_the_pass_band() -> None:
 
 @pytest.mark.parametrize(
     ("gap", "sd", "margin", "verdict"),
-    [(0.0, 1.0, 0.2, "same"), (0.15, 1.0, 0.2, "differs"), (0.09, 1.0, 0.2, "same"),
-     (0.11, 1.0, 0.2, "undecided"), (1.0, 5.0, 0.2, "differs"), (0.05, 1.0, math.nan, "undecided")],
-)  # fmt: skip
+    [
+        (0.0, 1.0, 0.2, "same"),
+        (0.15, 1.0, 0.2, "differs"),
+        (0.09, 1.0, 0.2, "same"),
+        (0.11, 1.0, 0.2, "undecided"),
+        (1.0, 5.0, 0.2, "differs"),
+        (0.05, 1.0, math.nan, "undecided"),
+    ],
+)
 def test_means_are_judged_by_margin_and_standard_error(
     gap: float, sd: float, margin: float, verdict: str
 ) -> None:

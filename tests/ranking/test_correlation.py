@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -101,16 +100,6 @@ def test_interval_covers() -> None:
         z = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], 100)
         hits += truth_tau in c.tau_interval(z[:, 0], z[:, 1], 200, trial)
     assert 0.88 <= hits / 150 <= 1
-
-
-def test_500_resamples_of_1500_take_under_a_second() -> None:
-    x, y = sample(1500, 12)
-    best = math.inf
-    for _ in range(3):  # the machine may be busy: its best counts
-        start = time.perf_counter()
-        c.tau_interval(x, y, 500, 0)
-        best = min(best, time.perf_counter() - start)
-    assert best < 1
 
 
 def test_strata_keep_their_size() -> None:

@@ -84,9 +84,13 @@ def table(path, known):
 def test_too_few_known_cells_are_said_before_a_search_begins(tmp_path, kind, known):
     path = table(tmp_path / "t.csv", known)
     settings = Settings.model_validate(
-        {"space": "nb201", "data": "digits", "truth": {"name": "table", "path": path},
-         "ranking": {"population": {"kind": kind, "size": 20}}}
-    )  # fmt: skip
+        {
+            "space": "nb201",
+            "data": "digits",
+            "truth": {"name": "table", "path": path},
+            "ranking": {"population": {"kind": kind, "size": 20}},
+        }
+    )
     if known < 20:
         with pytest.raises(ValueError, match=rf"population: {kind} needs at least 20 .* {known}$"):
             settings.load_truth()

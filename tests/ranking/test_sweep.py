@@ -81,8 +81,11 @@ def test_the_command_shows_the_panel_and_names_another_protocol(finished):
     def call(*options):
         return subprocess.run(
             [sys.executable, "-m", "bench", "rank", str(finished), *options],
-            capture_output=True, text=True, cwd=ROOT, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=120,
+        )
 
     plain = call()
     digest = store.read_result(finished)["protocol"]
@@ -96,9 +99,17 @@ def test_the_command_shows_the_panel_and_names_another_protocol(finished):
 
 
 def test_a_sweep_shows_one_seed_s_interval_and_several_seeds_range():
-    one = {"label": "darts", "seed": 0, "tau": 0.2, "tau_low": 0.1, "tau_high": 0.3,
-           "tau_loss": 0.4, "tau_loss_low": 0.35, "tau_loss_high": 0.45,
-           "tau_parameters": 0.6}  # fmt: skip
+    one = {
+        "label": "darts",
+        "seed": 0,
+        "tau": 0.2,
+        "tau_low": 0.1,
+        "tau_high": 0.3,
+        "tau_loss": 0.4,
+        "tau_loss_low": 0.35,
+        "tau_loss_high": 0.45,
+        "tau_parameters": 0.6,
+    }
     one |= read_protocols(SENSITIVITY, Protocol())[0][0]
     text = sensitivity(pd.DataFrame([one]), SENSITIVITY)
     assert "0.200 [0.100, 0.300]" in text and "0.400 [0.350, 0.450]" in text

@@ -23,14 +23,31 @@ TRUTH = {
 def ok(skips: float, accuracy: float = 90.0, **more: Any) -> dict[str, Any]:
     """Return what a finished run stores, with this many skips and this true accuracy."""
     return {
-        "status": "ok", "cell": SKIPS if skips >= 5 else GOOD, "skip_count": skips,
-        "weight_free_share": skips / 6, "connected": True, "valid_accuracy": 60.0,
-        "true_accuracy": accuracy, "regret": 94.0 - accuracy, "percentile": 50.0,
-        "truth": TRUTH, "data": {"dataset": "cifar10", "images": 1000},
-        "tau": 0.3, "tau_low": 0.2, "tau_high": 0.4, "tau_loss": 0.35, "tau_loss_low": 0.2,
-        "tau_loss_high": 0.5, "tau_parameters": 0.5, "ranked": 40, "protocol": "0123456789ab",
-        "search_seconds": 30.0, "ranking_seconds": 2.0, "seconds": 33.0, **more,
-    }  # fmt: skip
+        "status": "ok",
+        "cell": SKIPS if skips >= 5 else GOOD,
+        "skip_count": skips,
+        "weight_free_share": skips / 6,
+        "connected": True,
+        "valid_accuracy": 60.0,
+        "true_accuracy": accuracy,
+        "regret": 94.0 - accuracy,
+        "percentile": 50.0,
+        "truth": TRUTH,
+        "data": {"dataset": "cifar10", "images": 1000},
+        "tau": 0.3,
+        "tau_low": 0.2,
+        "tau_high": 0.4,
+        "tau_loss": 0.35,
+        "tau_loss_low": 0.2,
+        "tau_loss_high": 0.5,
+        "tau_parameters": 0.5,
+        "ranked": 40,
+        "protocol": "0123456789ab",
+        "search_seconds": 30.0,
+        "ranking_seconds": 2.0,
+        "seconds": 33.0,
+        **more,
+    }
 
 
 def failed(
@@ -45,25 +62,31 @@ def history(epochs: int, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     return [
         {
-            "epoch": epoch, "train_loss": 2.0 / epoch,
+            "epoch": epoch,
+            "train_loss": 2.0 / epoch,
             "valid_accuracy": 50.0 + epoch + rng.normal(),
-            "skip_count": float(min(6, epoch // 2)), "true_accuracy": 92.0 - epoch,
+            "skip_count": float(min(6, epoch // 2)),
+            "true_accuracy": 92.0 - epoch,
             "alpha": (rng.normal(size=(6, 5)) * 0.01 * epoch).tolist(),
         }
         | {f"p_{name}": 0.2 + 0.01 * i * epoch for i, name in enumerate(OPERATIONS)}
         for epoch in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
 
 
 def ranking(seed: int, cells: int = 40) -> pd.DataFrame:
     """Return scores that follow the truth somewhat."""
     truth = np.random.default_rng(0).uniform(60, 94, cells)
     noise = np.random.default_rng(seed + 1).normal(size=cells) * 10
-    return pd.DataFrame({
-        "arch": [f"cell {i}" for i in range(cells)], "accuracy": truth / 3 + noise,
-        "loss": 3 - truth / 50,
-        "truth": truth, "parameters": truth,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "arch": [f"cell {i}" for i in range(cells)],
+            "accuracy": truth / 3 + noise,
+            "loss": 3 - truth / 50,
+            "truth": truth,
+            "parameters": truth,
+        }
+    )
 
 
 def folder(
@@ -92,21 +115,40 @@ def folder(
                 store.write_json(run / store.PROGRESS, {"status": "running", "epoch": 3})
                 continue
             result = {
-                "label": label, "seed": seed, "digest": "0" * 16, "stopped": None,
+                "label": label,
+                "seed": seed,
+                "digest": "0" * 16,
+                "stopped": None,
                 "history": history(epochs, seed),
-                "provenance": {"bench": "0.1.0", "commit": "abc", "python": "3.11", "torch": "2.10",
-                               "numpy": "2.0", "device": "cpu", "threads": 1},
+                "provenance": {
+                    "bench": "0.1.0",
+                    "commit": "abc",
+                    "python": "3.11",
+                    "torch": "2.10",
+                    "numpy": "2.0",
+                    "device": "cpu",
+                    "threads": 1,
+                },
                 **outcome,
-            }  # fmt: skip
+            }
             store.write_json(run / store.RESULT, store.seal(result))
             if rankings and outcome["status"] == "ok":
                 ranking(seed).to_parquet(run / store.RANKING)
-    store.write_json(root / "ablation.json", {
-        "name": root.name, "question": question, "profile": "test", "seeds": [0],
-        "contrast": {"metric": metric, "of": of, "against": against, "expect": expect},
-        "command": "python -m bench run ablations/it.yaml",
-        "arms": [{"label": label, "variants": [], "settings": {"space": {"name": "nb201"}}}
-                 for label in outcomes],
-        "runs": names, **manifest,
-    })  # fmt: skip
+    store.write_json(
+        root / "ablation.json",
+        {
+            "name": root.name,
+            "question": question,
+            "profile": "test",
+            "seeds": [0],
+            "contrast": {"metric": metric, "of": of, "against": against, "expect": expect},
+            "command": "python -m bench run ablations/it.yaml",
+            "arms": [
+                {"label": label, "variants": [], "settings": {"space": {"name": "nb201"}}}
+                for label in outcomes
+            ],
+            "runs": names,
+            **manifest,
+        },
+    )
     return root

@@ -24,9 +24,11 @@ REFERENCE = {"name": "reverse", "T": 100, "K": None, "segment": 1}
 def folder(root, shifts, instruments=True):
     """Write an output folder: per seed the shift of first-order at two epochs."""
     instrument = {
-        "name": "hypergradient_bias", "sequences": 16, "estimators": ESTIMATORS,
+        "name": "hypergradient_bias",
+        "sequences": 16,
+        "estimators": ESTIMATORS,
         "reference": REFERENCE,
-    }  # fmt: skip
+    }
     runs = []
     for seed, shift in enumerate(shifts):
         history = []
@@ -42,8 +44,12 @@ def folder(root, shifts, instruments=True):
         digest = f"{seed:016x}"
         runs.append(f"darts-seed{seed}-{digest}")
         result = {
-            "label": "darts", "seed": seed, "digest": digest, "status": "ok", "history": history,
-        }  # fmt: skip
+            "label": "darts",
+            "seed": seed,
+            "digest": digest,
+            "status": "ok",
+            "history": history,
+        }
         store.write_json(root / runs[-1] / store.RESULT, store.seal(result))
     arms = [{"label": "darts", "settings": {"instruments": [instrument] if instruments else []}}]
     contrast = {"metric": "p_skip_connect", "of": "darts", "against": "darts"}

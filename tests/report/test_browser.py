@@ -70,8 +70,11 @@ addEventListener("load", () => {
 def chromium(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *words],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
 
 
 def console(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -88,9 +91,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stopped={"epoch": 2, "reason": "told to"},
     )
     arms = {
-        "old": [ok(5, 54.3), ok(6, 54.3), ok(6, 54.3)], "new": [ok(1, 91.0), ok(0, 93.0), away],
+        "old": [ok(5, 54.3), ok(6, 54.3), ok(6, 54.3)],
+        "new": [ok(1, 91.0), ok(0, 93.0), away],
         LONG: [ok(2, 90.0), failed("failed", "KeyError: " + "x" * 200), None],
-    }  # fmt: skip
+    }
     question = (
         "Does <script>window.owned = 1</script> " + "averylongwordwithoutanybreak" * 4 + " help?"
     )

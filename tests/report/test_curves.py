@@ -19,7 +19,7 @@ from bench.report.curves import (
     panel,
     points,
     thinned,
-)  # fmt: skip
+)
 
 
 def test_values_come_back_to_a_part_in_4095():

@@ -85,8 +85,16 @@ EVIL_METRIC = '"><script>window.owned = 1</script><svg onload=owned()>'
 
 
 def test_names_of_readings_are_data(tmp_path: Path) -> None:
-    rows = [entry | {EVIL_METRIC: 1.0, "hessian" + EVIL_METRIC: 2.0, "gap_" + EVIL_METRIC: 1.0,
-                     "p_" + EVIL_METRIC: 0.1} for entry in history(3, 0)]  # fmt: skip
+    rows = [
+        entry
+        | {
+            EVIL_METRIC: 1.0,
+            "hessian" + EVIL_METRIC: 2.0,
+            "gap_" + EVIL_METRIC: 1.0,
+            "p_" + EVIL_METRIC: 0.1,
+        }
+        for entry in history(3, 0)
+    ]
     run = ok(1, history=rows, **{EVIL_METRIC: 1.0})
     text, tags = page(folder(tmp_path / "x", {"old": [run] * 2, "new": [run] * 2}, rankings=False))
     assert "<script>window" not in text and "<svg onload" not in text
@@ -156,11 +164,16 @@ def test_runs_ranked_by_different_protocols_are_said(tmp_path: Path) -> None:
     assert "ranked by 2 different protocols" in text
 
 
-@pytest.mark.parametrize("arms", [
-    {"old": [None], "new": [failed()]},
-    {"old": [ok(1, tau=None, tau_low=None, true_accuracy=None, truth=None, data=None)],
-     "new": [{"status": "ok", "seconds": 1.0}]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arms",
+    [
+        {"old": [None], "new": [failed()]},
+        {
+            "old": [ok(1, tau=None, tau_low=None, true_accuracy=None, truth=None, data=None)],
+            "new": [{"status": "ok", "seconds": 1.0}],
+        },
+    ],
+)
 def test_what_is_missing_leaves_a_page_all_the_same(tmp_path: Path, arms: dict) -> None:
     text, _ = page(folder(tmp_path / "x", arms, epochs=1, rankings=False))
     assert "Every run" in text and ">nan<" not in text.lower() and ">None<" not in text

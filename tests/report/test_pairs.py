@@ -34,8 +34,9 @@ def test_an_eigenvalue_is_drawn_above_true_accuracy_with_the_stop(tmp_path: Path
     assert [part.y_label for part in old] == ["hessian max", "true accuracy (%)"]
     assert [part.marks for part in old] == [[], []]
     assert [[(m["x"], m.get("text")) for m in part.marks] for part in new] == [
-        [(3.0, "stop 3")], [(3.0, None)],
-    ]  # fmt: skip
+        [(3.0, "stop 3")],
+        [(3.0, None)],
+    ]
 
 
 def test_eigenvalues_come_first_and_neither_spreads_nor_a_spectrum_bury_them(

@@ -20,8 +20,10 @@ def test_against_brute_force() -> None:
     draws = np.random.default_rng(0)
     for _ in range(50):
         x = draws.normal(size=draws.integers(6, 15))
-        errors = [((x[:k] - x[:k].mean()) ** 2).sum() + ((x[k:] - x[k:].mean()) ** 2).sum()
-                  for k in range(1, len(x))]  # fmt: skip
+        errors = [
+            ((x[:k] - x[:k].mean()) ** 2).sum() + ((x[k:] - x[k:].mean()) ** 2).sum()
+            for k in range(1, len(x))
+        ]
         found = signals.change(x)
         assert found is not None and found.at == 1 + int(np.argmin(errors))
         total = ((x - x.mean()) ** 2).sum()
@@ -45,12 +47,18 @@ def searches() -> pd.DataFrame:
     rows = []
     for seed, falls in ((0, 11), (1, 13), (2, 99)):
         for epoch in range(1, 21):
-            rows.append({
-                "label": "darts", "seed": seed, "epoch": epoch,
-                "true_accuracy": 90.0 if epoch < falls else 54.3,
-                "early": float(epoch >= 8), "late": float(epoch >= 15), "constant": 1.0,
-                "wave": float((-1) ** epoch),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "label": "darts",
+                    "seed": seed,
+                    "epoch": epoch,
+                    "true_accuracy": 90.0 if epoch < falls else 54.3,
+                    "early": float(epoch >= 8),
+                    "late": float(epoch >= 15),
+                    "constant": 1.0,
+                    "wave": float((-1) ** epoch),
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -90,8 +90,13 @@ def test_every_kind_of_failure_is_counted(tmp_path: Path) -> None:
     root = folder(tmp_path / "x", {"old": [ok(5)] * 6, "new": new})
     summary = Summary.read(root)
     assert list(summary.runs[summary.runs["label"] == "new"]["status"]) == [
-        "ok", "diverged", "out_of_memory", "failed", "missing", "ok",
-    ]  # fmt: skip
+        "ok",
+        "diverged",
+        "out_of_memory",
+        "failed",
+        "missing",
+        "ok",
+    ]
     row = summary.variants.set_index("label").loc["new"]
     assert (row["planned"], row["ok"], row["failed"], row["pairs"]) == (6, 2, 4, 2)
     assert row["skip_count_n"] == 2 and row["collapsed_n"] == 2
@@ -195,9 +200,16 @@ def test_the_interval_of_a_stratified_ranking_is_weighted_like_its_tau(tmp_path:
     root = folder(tmp_path / "x", {"old": [ok(5, tau=tau)] * 6, "new": [ok(1)] * 6})
     for seed in range(6):
         frame = pd.DataFrame(
-            {"arch": [f"cell {i}" for i in range(80)], "accuracy": scores, "loss": -scores,
-             "truth": truth, "parameters": truth, "weight": weight, "stratum": stratum}
-        )  # fmt: skip
+            {
+                "arch": [f"cell {i}" for i in range(80)],
+                "accuracy": scores,
+                "loss": -scores,
+                "truth": truth,
+                "parameters": truth,
+                "weight": weight,
+                "stratum": stratum,
+            }
+        )
         frame.to_parquet(root / f"old-seed{seed}-{'0' * 16}" / store.RANKING)
     row = Summary.read(root).variants.set_index("label").loc["old"]
     assert row["tau"] == pytest.approx(tau)

@@ -22,9 +22,10 @@ from tests.report.builders import SKIPS, failed, folder, ok
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
     arms = {
-        "old": [ok(5), ok(6), ok(6)], "new": [ok(1), failed(), None],
+        "old": [ok(5), ok(6), ok(6)],
+        "new": [ok(1), failed(), None],
         "a_very_long_label_that_does_not_fit_in_a_column": [ok(2), ok(2, tau=-0.25), ok(1)],
-    }  # fmt: skip
+    }
     return Summary.read(folder(tmp_path / "x", arms))
 
 
@@ -94,9 +95,14 @@ def test_report_writes_page_exports_and_index(tmp_path: Path) -> None:
     assert done.exit_code == 1 and "no column 'nonsense'" in done.stderr
     assert json.loads(done.stdout)[0]["name"] == "a"
     assert {p.name for p in (tmp_path / "a").iterdir() if p.is_file()} == {
-        "ablation.json", "report.html", "report.md", "report.tex", "variants.csv", "runs.csv",
+        "ablation.json",
+        "report.html",
+        "report.md",
+        "report.tex",
+        "variants.csv",
+        "runs.csv",
         "history.csv",
-    }  # fmt: skip
+    }
     assert "nonsense" in (tmp_path / "index.html").read_text()
 
 

@@ -18,9 +18,28 @@ from bench.runs.spec import RunSpec, default_output
 from tests.executors.common import FILE, ROOT, listing, specs
 
 OUT = (
-    "..", "../x", "../../x", "a/../../x", "/x", "/tmp/x", "./../x", "a/b", "a\\..\\x", ".", "~/x",
-    "..%2fx", "x/", "//x", "a/./b", "\u2025/x", "\uff0e\uff0e/x", "a\0b", "a\n../x", "-rf", "",
-)  # fmt: skip
+    "..",
+    "../x",
+    "../../x",
+    "a/../../x",
+    "/x",
+    "/tmp/x",
+    "./../x",
+    "a/b",
+    "a\\..\\x",
+    ".",
+    "~/x",
+    "..%2fx",
+    "x/",
+    "//x",
+    "a/./b",
+    "\u2025/x",
+    "\uff0e\uff0e/x",
+    "a\0b",
+    "a\n../x",
+    "-rf",
+    "",
+)
 
 MANIFEST = {"question": "q", "contrast": {"metric": "tau", "of": "a", "against": "b"}, "arms": []}
 
@@ -43,9 +62,10 @@ def project(tmp_path, monkeypatch):
 @pytest.mark.parametrize("label", OUT)
 def test_21_labels_that_lead_out_are_refused_in_files_and_in_specifications(project, label):
     data = {
-        "question": "q", "contrast": {"metric": "tau", "of": "b", "against": label},
+        "question": "q",
+        "contrast": {"metric": "tau", "of": "b", "against": label},
         "variants": {label: {}, "b": {}},
-    }  # fmt: skip
+    }
     file = project / "x.yaml"
     file.write_text(yaml.safe_dump(data))
     with pytest.raises(ConfigError, match="no label"):

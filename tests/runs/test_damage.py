@@ -248,11 +248,24 @@ def test_a_run_with_a_hostile_checkpoint_starts_again(finished, tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "null", "[]", "3", '"x"', "{}", "{" * 100_000, "[" * 100_000, '{"status": "ok"}', "NaN",
-        '{"checksum": null}', '{"checksum": "x", "status": "ok"}', "\ufeff{}", '{"a": 1e999}',
-        '{"status": "ok", "status": "ok"}', '{"files": {"../../etc/passwd": "x"}}',
+        "",
+        "null",
+        "[]",
+        "3",
+        '"x"',
+        "{}",
+        "{" * 100_000,
+        "[" * 100_000,
+        '{"status": "ok"}',
+        "NaN",
+        '{"checksum": null}',
+        '{"checksum": "x", "status": "ok"}',
+        "\ufeff{}",
+        '{"a": 1e999}',
+        '{"status": "ok", "status": "ok"}',
+        '{"files": {"../../etc/passwd": "x"}}',
     ],
-)  # fmt: skip
+)
 def test_json_that_is_no_result_is_none(tmp_path, text):
     for name in (store.RESULT, store.PROGRESS, store.SPEC, index.CACHE, "slurm.json"):
         (tmp_path / name).write_text(text)

@@ -59,11 +59,18 @@ def cells(path, count=4):
 
 def sets(tmp_path):
     return [
-        "data.name=image_folder", "data.size=null", f"data.root={tmp_path / 'x'}", "truth.name=table",
-        f"truth.path={tmp_path / 't.csv'}", "truth.column=cifar10_test_200",
-        "ranking.population.kind=list", f"ranking.population.file={tmp_path / 'cells.txt'}",
-        "ranking.population.size=null", "search.epochs=1", "search.batch=4",
-    ]  # fmt: skip
+        "data.name=image_folder",
+        "data.size=null",
+        f"data.root={tmp_path / 'x'}",
+        "truth.name=table",
+        f"truth.path={tmp_path / 't.csv'}",
+        "truth.column=cifar10_test_200",
+        "ranking.population.kind=list",
+        f"ranking.population.file={tmp_path / 'cells.txt'}",
+        "ranking.population.size=null",
+        "search.epochs=1",
+        "search.batch=4",
+    ]
 
 
 @pytest.fixture

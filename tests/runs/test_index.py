@@ -1,6 +1,5 @@
 """The index: read without parsing what has not changed, and always what the folders say."""
 
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -31,19 +30,14 @@ def make(root, number, **numbers):
     return folder
 
 
-def test_listing_ten_thousand_runs_takes_under_two_seconds(tmp_path):
-    for number in range(10_000):
+def test_what_has_not_changed_is_not_parsed_again(tmp_path, monkeypatch):
+    """So that ten thousand runs are listed at once; how fast stands in the benchmarks."""
+    for number in range(200):
         make(tmp_path, number)
-    began = time.perf_counter()
     first = _table(tmp_path)
-    built = time.perf_counter() - began
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        again = _table(tmp_path)
-        times.append(time.perf_counter() - began)
-    print(f"\nindex of 10,000: built in {built:.1f} s, read in {min(times):.2f} s")
-    assert len(first) == 10_000 and min(times) < 2
+    monkeypatch.setattr(index.store, "read_result", lambda folder: 1 / 0)
+    again = _table(tmp_path)
+    assert len(first) == 200
     pd.testing.assert_frame_equal(first, again)
 
 

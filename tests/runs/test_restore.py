@@ -154,7 +154,7 @@ MUTATIONS = {
     "graphs that nobody asked for": put("inductor", True),
     "no memory": drop("memory"),
     "legs that are text": put("legs", ["x"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -190,9 +190,13 @@ def test_gc_deletes_no_folder_that_is_taken_up_meanwhile(whole, tmp_path):
     run, _ = whole
     store.write_json(
         tmp_path / "ablation.json",
-        {"question": "?", "contrast": {"metric": "tau", "of": "a", "against": "b"},
-         "arms": [], "runs": []},
-    )  # fmt: skip
+        {
+            "question": "?",
+            "contrast": {"metric": "tau", "of": "a", "against": "b"},
+            "arms": [],
+            "runs": [],
+        },
+    )
     folder = tmp_path / run.folder
     begun(run, folder)
     (item,) = litter(tmp_path, foreign=True)

@@ -14,9 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bench"
 MEMBERS = {
-    "spaces", "variants", "hypergradients", "selection", "instruments", "truth", "data",
-    "executors", "blackbox", "exports",
-}  # fmt: skip
+    "spaces",
+    "variants",
+    "hypergradients",
+    "selection",
+    "instruments",
+    "truth",
+    "data",
+    "executors",
+    "blackbox",
+    "exports",
+}
 ENGINE = {"ablation", "search", "runs", "training", "ranking"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -102,9 +102,11 @@ def test_order_of_updates_is_an_option_that_matters(small):
 def test_instruments_change_nothing(small):
     results = []
     small_bias = {
-        "name": "hypergradient_bias", "sequences": 2, "reference": {"name": "reverse", "T": 3},
+        "name": "hypergradient_bias",
+        "sequences": 2,
+        "reference": {"name": "reverse", "T": 3},
         "estimators": {"first_order": "first_order", "neumann": {"name": "neumann", "K": 2}},
-    }  # fmt: skip
+    }
     fewer = [small_bias, {"name": "alpha_hessian", "batches": 2}]
     dear = [instrument["name"] for instrument in fewer]
     others = [name for name in registry.names("instruments") if name not in dear]
@@ -170,10 +172,12 @@ def test_running_statistics_move_in_the_weight_step_only(small):
 @pytest.mark.parametrize(
     "extreme",
     [
-        {"weights": {"lr": 1e300}}, {"architecture": {"lr": 1e300}},
-        {"weights": {"weight_decay": 1e300}}, {"architecture": {"weight_decay": 1e300}},
+        {"weights": {"lr": 1e300}},
+        {"architecture": {"lr": 1e300}},
+        {"weights": {"weight_decay": 1e300}},
+        {"architecture": {"weight_decay": 1e300}},
     ],
-)  # fmt: skip
+)
 def test_a_rate_beyond_the_range_of_weights_is_a_divergence(small, extreme):
     setup, state = started(small(search={"epochs": 1, "batch": 16, **extreme}))
     with pytest.raises(

@@ -57,9 +57,12 @@ def test_steps_are_those_of_unmerged_convolutions(variant, unused, kernel, small
     setup, state, slow = plain(small, [variant], unused, kernel)
     own = setup.settings.search.weights
     optimizer = torch.optim.SGD(
-        slow.parameters(), lr=own.lr, momentum=own.momentum, nesterov=True,
+        slow.parameters(),
+        lr=own.lr,
+        momentum=own.momentum,
+        nesterov=True,
         weight_decay=own.weight_decay,
-    )  # fmt: skip
+    )
     for _ in range(STEPS):
         step_by_hand(setup, state, slow, optimizer, unused)
         weight_step(setup, state)
@@ -117,8 +120,10 @@ def test_momentum_of_what_is_left_alone_waits(small):
 
 def test_every_stacked_weight_is_divided_whole(small):
     """In the DARTS space too: portions tile the tensors that operations share."""
-    for space in ({"name": "nb201", "channels": 4, "cells": 1, "affine": True},
-                  {"name": "darts", "channels": 4, "layers": 3}):  # fmt: skip
+    for space in (
+        {"name": "nb201", "channels": 4, "cells": 1, "affine": True},
+        {"name": "darts", "channels": 4, "layers": 3},
+    ):
         supernet = registry.parse("spaces", space).supernet(1, 10, 0)
         seen, tensors = {}, {}
         for weight, rows in supernet.portions():

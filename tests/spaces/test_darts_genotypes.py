@@ -24,9 +24,23 @@ def test_a_published_genotype_is_read_and_written():
     cell = space.decode(V2)
     assert cell == space.decode("DARTS_V2") and len(cell) == 28
     by_hand = {  # (row, operation): node 2 from 0 and 1, 3 from 0 and 1, 4 from 0 and 1, 5 from 0 and 2
-        0: 4, 1: 4, 2: 4, 3: 4, 5: 3, 6: 4, 9: 3, 11: 6,
-        14: 1, 15: 1, 17: 1, 18: 3, 19: 1, 21: 3, 24: 1, 25: 3,
-    }  # fmt: skip
+        0: 4,
+        1: 4,
+        2: 4,
+        3: 4,
+        5: 3,
+        6: 4,
+        9: 3,
+        11: 6,
+        14: 1,
+        15: 1,
+        17: 1,
+        18: 3,
+        19: 1,
+        21: 3,
+        24: 1,
+        25: 3,
+    }
     assert {row: o for row, o in enumerate(cell) if o != -1} == by_hand
     text = space.encode(cell)
     assert text.startswith("Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ")
@@ -218,12 +232,18 @@ def test_discretising_takes_two_edges_by_their_best_operation_but_none():
     space = darts(nodes=2, operations=["none", "skip_connect", "sep_conv_3x3"])
     strength = torch.tensor(
         [
-            [0.9, 0.05, 0.05], [0.1, 0.2, 0.7],  # node 2: the first of equals, then the best
-            [0.9, 0.06, 0.04], [0.2, 0.5, 0.3], [0.98, 0.01, 0.01],  # node 3: `none` weighs nothing
-            [0.3, 0.3, 0.4], [0.3, 0.4, 0.3],
-            [0.2, 0.4, 0.4], [0.2, 0.4, 0.4], [0.2, 0.4, 0.4],  # equals: the first two
+            [0.9, 0.05, 0.05],
+            [0.1, 0.2, 0.7],  # node 2: the first of equals, then the best
+            [0.9, 0.06, 0.04],
+            [0.2, 0.5, 0.3],
+            [0.98, 0.01, 0.01],  # node 3: `none` weighs nothing
+            [0.3, 0.3, 0.4],
+            [0.3, 0.4, 0.3],
+            [0.2, 0.4, 0.4],
+            [0.2, 0.4, 0.4],
+            [0.2, 0.4, 0.4],  # equals: the first two
         ]
-    )  # fmt: skip
+    )
     assert space.discretise(strength) == (1, 2, 1, 1, -1, 2, 1, 1, 1, -1)
 
 

@@ -16,15 +16,27 @@ def build(combine="concat", running=False, layers=4, nodes=2, **fields):
     space = registry.parse(
         "spaces",
         {
-            "name": "darts", "channels": 4, "layers": layers, "nodes": nodes, "combine": combine,
-            "running_statistics": running, **fields,
+            "name": "darts",
+            "channels": 4,
+            "layers": layers,
+            "nodes": nodes,
+            "combine": combine,
+            "running_statistics": running,
+            **fields,
         },
-    )  # fmt: skip
+    )
     fast = space.supernet(3, 10, seed=0).double()
     slow = TextbookSupernet(
-        3, 10, 4, layers, nodes, space.operations,
-        [[space.operations[o] for o in own] for own in space.present], combine, running,
-    ).double()  # fmt: skip
+        3,
+        10,
+        4,
+        layers,
+        nodes,
+        space.operations,
+        [[space.operations[o] for o in own] for own in space.present],
+        combine,
+        running,
+    ).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # move affine parameters off their defaults
         for parameter in (fast.stem.norm.weight, fast.stem.norm.bias):
@@ -52,11 +64,17 @@ CASES = {
     "dilated": {"operations": ["dil_conv_5x5", "none", "avg_pool_3x3"]},
     "pools": {"operations": ["max_pool_3x3", "skip_connect"], "layers": 3},
     "ragged": {
-        "operations": ["skip_connect", "dil_conv_5x5", "max_pool_3x3", "sep_conv_3x3", "avg_pool_3x3"],
+        "operations": [
+            "skip_connect",
+            "dil_conv_5x5",
+            "max_pool_3x3",
+            "sep_conv_3x3",
+            "avg_pool_3x3",
+        ],
         "per_edge": [*RAGGED, *RAGGED, *RAGGED, RAGGED[0]],
     },
     "s1": {"preset": "s1", "nodes": 4, "layers": 3},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

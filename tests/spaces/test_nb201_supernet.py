@@ -90,13 +90,15 @@ def test_second_derivatives_equal_the_textbook():
 
 
 CELLS = [
-    cells.decode("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|"),
+    cells.decode(
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|"
+    ),
     cells.decode("|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"),
     cells.decode("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"),
     (1, 1, 1, 1, 1, 1),
     (4, 2, 3, 0, 4, 2),
     (3, 3, 3, 3, 3, 3),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=cells.encode)

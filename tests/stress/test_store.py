@@ -32,9 +32,18 @@ pytestmark = pytest.mark.stress
 
 SMALL = ("search.epochs=3", "ranking=null", "truth=null", "instruments=[cell]", "data.size=64")
 CODES = (
-    errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS,
-    errno.ETIMEDOUT, errno.EINTR, errno.ENOSPC, errno.EDQUOT,
-)  # fmt: skip
+    errno.EIO,
+    errno.EACCES,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EROFS,
+    errno.ETIMEDOUT,
+    errno.EINTR,
+    errno.ENOSPC,
+    errno.EDQUOT,
+)
 WRITTEN = (store.SPEC, store.PROGRESS, store.CHECKPOINT, store.RESULT)
 READ = (store.SPEC, store.PROGRESS, store.CHECKPOINT, store.RESULT)
 
@@ -129,9 +138,14 @@ def mutate(saved, draw):
     choices = [lambda v: None, lambda v: "text", lambda v: [v], lambda v: {"x": v}]
     if isinstance(value, torch.Tensor):
         choices = [
-            lambda v: v.double(), lambda v: v.half(), lambda v: v.reshape(-1), lambda v: v[None],
-            lambda v: v.long(), lambda v: v * float("nan"), lambda v: v.tolist(),
-        ]  # fmt: skip
+            lambda v: v.double(),
+            lambda v: v.half(),
+            lambda v: v.reshape(-1),
+            lambda v: v[None],
+            lambda v: v.long(),
+            lambda v: v * float("nan"),
+            lambda v: v.tolist(),
+        ]
     elif isinstance(value, bool):
         choices.append(lambda v: not v)
     elif isinstance(value, int | float):

@@ -69,11 +69,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def recipe(root):
-    return Tabulation.model_validate({
-        "space": SPACES[0], "data": {"name": "image_folder", "root": root},
-        "training": {"epochs": 1, "batch": 8, "test": "half", "cutout": 0, "auxiliary": 0.0, "drop_path": 0.0},
-        "population": {"size": 2},
-    })  # fmt: skip
+    return Tabulation.model_validate(
+        {
+            "space": SPACES[0],
+            "data": {"name": "image_folder", "root": root},
+            "training": {
+                "epochs": 1,
+                "batch": 8,
+                "test": "half",
+                "cutout": 0,
+                "auxiliary": 0.0,
+                "drop_path": 0.0,
+            },
+            "population": {"size": 2},
+        }
+    )
 
 
 def spoil(root):

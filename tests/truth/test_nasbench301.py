@@ -70,10 +70,11 @@ def test_a_search_is_ranked_by_it(folder, package):
     base = {
         "space": {"name": "darts", "channels": 2, "layers": 3},
         "data": {"name": "digits", "size": 64},
-        "device": "cpu", "selection": "argmax",
+        "device": "cpu",
+        "selection": "argmax",
         "truth": {"name": "nasbench301", "path": str(folder), "reference": 30},
         "ranking": {"population": {"size": 6}, "images": 16, "batch": 16, "resamples": 10},
-    }  # fmt: skip
+    }
     setup = build(Settings.model_validate(base), [], seed=0)
     state = initial_state(setup)
     found = measure(setup, state, setup.settings.ranking)

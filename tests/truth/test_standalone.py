@@ -171,21 +171,27 @@ def test_what_does_not_go_together_is_said_before_anything_runs(
 def test_networks_without_an_auxiliary_head_refuse_one() -> None:
     training = {**TRAINING, "drop_path": 0, "auxiliary": 0.4}
     with pytest.raises(TruthError, match=r"standalone: auxiliary: networks of NAS-Bench-201"):
-        setup(space={"name": "nb201", "channels": 2, "cells": 1},
-              truth={**TRUTH, "training": training})  # fmt: skip
+        setup(
+            space={"name": "nb201", "channels": 2, "cells": 1},
+            truth={**TRUTH, "training": training},
+        )
 
 
 @pytest.mark.parametrize(
     ("sets", "says"),
     [
         (["truth.name=standalone"], r"truth.epochs: .*required"),
-        (["truth.name=standalone", "truth.epochs=2", "truth.training.epoch=3"],
-         r"truth.*training\.epoch: "),
-        (["truth.name=standalone", "truth.epochs=2", "truth.training.epochs=3"],
-         r"training.epochs: say it as truth.epochs"),
+        (
+            ["truth.name=standalone", "truth.epochs=2", "truth.training.epoch=3"],
+            r"truth.*training\.epoch: ",
+        ),
+        (
+            ["truth.name=standalone", "truth.epochs=2", "truth.training.epochs=3"],
+            r"training.epochs: say it as truth.epochs",
+        ),
         (["truth.name=standalone", "truth.epochs=0"], r"truth.epochs"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_an_ablation_is_one_line(sets: list[str], says: str) -> None:
     words = ["plan", "ablations/darts_space/s2.yaml", "--profile", "smoke"]
     done = CliRunner().invoke(application(), [*words, *(x for s in sets for x in ("--set", s))])
@@ -206,8 +212,15 @@ def test_plan_counts_what_is_trained() -> None:
             RunSpec(ablation="a", label="b", seed=0, variants=(), settings=settings)
         )
 
-    without = multiply_adds(RunSpec(ablation="a", label="b", seed=0, variants=(),
-                           settings=Settings.model_validate({**BASE, "truth": None})))  # fmt: skip
+    without = multiply_adds(
+        RunSpec(
+            ablation="a",
+            label="b",
+            seed=0,
+            variants=(),
+            settings=Settings.model_validate({**BASE, "truth": None}),
+        )
+    )
     space = registry.parse("spaces", {**BASE["space"], "channels": 4})
     forward = space.size(8).operations / 1e9 / 8 * 8 / 14  # one of 8 operations on 8 of 14 edges
     assert cost() - without == pytest.approx(2 * 40 * 3 * forward)
@@ -225,10 +238,30 @@ def test_any_ablation_can_be_judged_by_it(
     tmp_path: Path, file: str, sets: list[str], trained_on: str
 ) -> None:
     out = tmp_path / "out"
-    given = ["truth.name=standalone", "truth.epochs=1", "truth.training.test=half",
-             "truth.training.batch=20", "data.size=64", "search.epochs=1", *sets]  # fmt: skip
-    words = ["run", file, "--profile", "smoke", "--only", "darts", "--executor", "inline", "--seeds", "1",
-             "-o", str(out), *(x for s in given for x in ("--set", s))]  # fmt: skip
+    given = [
+        "truth.name=standalone",
+        "truth.epochs=1",
+        "truth.training.test=half",
+        "truth.training.batch=20",
+        "data.size=64",
+        "search.epochs=1",
+        *sets,
+    ]
+    words = [
+        "run",
+        file,
+        "--profile",
+        "smoke",
+        "--only",
+        "darts",
+        "--executor",
+        "inline",
+        "--seeds",
+        "1",
+        "-o",
+        str(out),
+        *(x for s in given for x in ("--set", s)),
+    ]
     done = CliRunner().invoke(application(), words)
     assert done.exit_code == 0, done.output
     (result,) = (json.loads(path.read_text()) for path in out.glob("*/result.json"))

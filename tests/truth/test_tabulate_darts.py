@@ -52,10 +52,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def settings(space: Any, path: Path, **more: Any) -> Settings:
     return Settings.model_validate(
         {
-            "space": space, "data": {"name": "digits", "size": 80}, "selection": "argmax",
-            "truth": {"name": "table", "path": str(path), **MEASURED}, "ranking": None, **more,
+            "space": space,
+            "data": {"name": "digits", "size": 80},
+            "selection": "argmax",
+            "truth": {"name": "table", "path": str(path), **MEASURED},
+            "ranking": None,
+            **more,
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("preset", ["s2", "s4"])
@@ -65,9 +69,10 @@ def test_a_table_says_whose_cells_it_holds(tables: dict[str, Path], preset: str)
     assert [truth.split for truth in found] == ["train", "valid"]
     for truth in found:
         assert truth.space.name == "darts" and len(truth.accuracy) == 3
-        assert truth.space.operations == registry.parse(
-            "spaces", {"name": "darts", "preset": preset}
-        ).operations  # fmt: skip
+        assert (
+            truth.space.operations
+            == registry.parse("spaces", {"name": "darts", "preset": preset}).operations
+        )
         assert summary(truth)["unique_cells"] == 3
         assert [check.ok for check in checks(truth)] == [None, None, None]
     assert "sep_conv_3x3 channels=2" in found[0].provenance and "\n" not in found[0].provenance
@@ -134,10 +139,12 @@ def test_a_table_of_one_space_is_refused_in_another(
         ("nb201", tables["s2"], MEASURED, r"t.parquet knows cells of darts, not of nb201"),
         ({"name": "darts", "preset": "s2"}, synthetic, {}, r"table.csv.gz knows cells of nb201"),
         (
-            {"name": "darts", "preset": "s2"}, tables["s4"], MEASURED,
+            {"name": "darts", "preset": "s2"},
+            tables["s4"],
+            MEASURED,
             r"none of the 3 cells of .*t.parquet is one of this darts space \(skip_connect, sep_",
         ),
-    ]  # fmt: skip
+    ]
     for space, path, fields, says in cases:
         given = {"name": "table", "path": str(path), **fields}
         asked = settings(space, path).model_copy(update={"truth": registry.parse("truth", given)})
@@ -218,11 +225,32 @@ def test_a_search_judged_by_a_table_that_lacks_its_cell_says_so(
     tables: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    words = ["run", "ablations/darts_space/s2.yaml", "--profile", "smoke", "--only", "darts",
-             "--set", "data.size=64", "--set", "search.epochs=1", "--set", "truth.name=table",
-             "--set", f"truth.path={tables['s2']}", "--set", "truth.dataset=digits",
-             "--set", "truth.split=valid", "--set", "truth.budget=1", "-o", str(out),
-             "--executor", "inline"]  # fmt: skip
+    words = [
+        "run",
+        "ablations/darts_space/s2.yaml",
+        "--profile",
+        "smoke",
+        "--only",
+        "darts",
+        "--set",
+        "data.size=64",
+        "--set",
+        "search.epochs=1",
+        "--set",
+        "truth.name=table",
+        "--set",
+        f"truth.path={tables['s2']}",
+        "--set",
+        "truth.dataset=digits",
+        "--set",
+        "truth.split=valid",
+        "--set",
+        "truth.budget=1",
+        "-o",
+        str(out),
+        "--executor",
+        "inline",
+    ]
     done = CliRunner().invoke(application(), words)
     assert done.exit_code == 0, done.output
     (result,) = (json.loads(path.read_text()) for path in out.glob("*/result.json"))

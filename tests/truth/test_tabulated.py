@@ -64,8 +64,13 @@ def test_the_sample_is_trained_once_and_is_what_evaluation_says(
     truth, space = truth_of(made), made.space
     drawn = Population(size=20, disconnected=False).draw(space).cells
     assert list(truth.reference) == [space.encode(cell) for cell in drawn]
-    asked = Evaluation(truth.space, drawn[3], made.settings.data,
-                       Recipe.model_validate({**space.recipe, **TRAINING, "epochs": 1}), 0)  # fmt: skip
+    asked = Evaluation(
+        truth.space,
+        drawn[3],
+        made.settings.data,
+        Recipe.model_validate({**space.recipe, **TRAINING, "epochs": 1}),
+        0,
+    )
     assert truth.accuracy[space.encode(drawn[3])][0] == pytest.approx(
         evaluate(asked)["accuracy"], abs=2.6
     )  # one image of 40: another memory layout rounds otherwise
@@ -91,8 +96,11 @@ def test_a_found_cell_is_looked_up_itself_or_a_twin_or_trained(
     monkeypatch.setattr(Ranked, "_train", recorded)
     sampled = set(truth.reference)
     classes = {space.canonical(space.decode(cell)): cell for cell in sampled}
-    twin = next(c for c in space.architectures()
-                if space.canonical(c) in classes and space.encode(c) not in sampled)  # fmt: skip
+    twin = next(
+        c
+        for c in space.architectures()
+        if space.canonical(c) in classes and space.encode(c) not in sampled
+    )
     known = classes[space.canonical(twin)]
     assert (
         truth.accuracy_of(space.encode(twin))
@@ -150,13 +158,37 @@ def test_one_file_of_settings_gives_accuracy_regret_and_tau(tmp_path: Path) -> N
     folder(tmp_path / "mine", (8, 8))
     out = tmp_path / "out"
     given = [
-        "data.name=image_folder", f"data.root={tmp_path / 'mine'}", "truth.name=tabulated",
-        "truth.epochs=1", "truth.sample=20", "truth.training.batch=4",
-        "truth.network.channels=2", "ranking.population.kind=known", "ranking.images=4", "ranking.batch=4",
-        "kernel=torch", "search.epochs=1", "search.batch=2", "data.size=null", "data.resolution=8",
-    ]  # fmt: skip
-    words = ["run", "ablations/skip_dropout.yaml", "--profile", "smoke", "--only", "darts", "--executor",
-             "inline", "--seeds", "1", "-o", str(out), *(x for s in given for x in ("--set", s))]  # fmt: skip
+        "data.name=image_folder",
+        f"data.root={tmp_path / 'mine'}",
+        "truth.name=tabulated",
+        "truth.epochs=1",
+        "truth.sample=20",
+        "truth.training.batch=4",
+        "truth.network.channels=2",
+        "ranking.population.kind=known",
+        "ranking.images=4",
+        "ranking.batch=4",
+        "kernel=torch",
+        "search.epochs=1",
+        "search.batch=2",
+        "data.size=null",
+        "data.resolution=8",
+    ]
+    words = [
+        "run",
+        "ablations/skip_dropout.yaml",
+        "--profile",
+        "smoke",
+        "--only",
+        "darts",
+        "--executor",
+        "inline",
+        "--seeds",
+        "1",
+        "-o",
+        str(out),
+        *(x for s in given for x in ("--set", s)),
+    ]
     done = CliRunner().invoke(application(), words)
     assert done.exit_code == 0, done.output
     (result,) = (json.loads(path.read_text()) for path in out.glob("*/result.json"))

@@ -19,8 +19,11 @@ def tiny():
         "space": {"name": "nb201", "channels": 4, "cells": 1},
         "data": {"name": "digits", "size": 64},
         "search": {"epochs": 3, "batch": 32, "architecture": {"lr": 3e-2}},
-        "device": "cpu", "ranking": None, "selection": "argmax", "instruments": ["cell"],
-    }  # fmt: skip
+        "device": "cpu",
+        "ranking": None,
+        "selection": "argmax",
+        "instruments": ["cell"],
+    }
     plain = build(Settings.model_validate(base), [], seed=0)
 
     def make(*variants, seed=0, **search):

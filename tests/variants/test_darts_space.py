@@ -37,18 +37,24 @@ def tiny():
                 "space": {"name": "darts", **CHANNELS, **space},
                 "data": {"name": "digits", "size": 32},
                 "search": {"epochs": epochs, "batch": 16, "architecture": {"lr": 3e-2}},
-                "device": "cpu", "ranking": None, "selection": "argmax", "instruments": ["cell"],
+                "device": "cpu",
+                "ranking": None,
+                "selection": "argmax",
+                "instruments": ["cell"],
                 **changes,
             }
-        )  # fmt: skip
+        )
         if not data:
             data["plain"] = build(settings, [], seed=0)
         found = [registry.parse("variants", v) for v in variants]
         setup = replace(
-            data["plain"], settings=settings, space=settings.space, seed=seed,
+            data["plain"],
+            settings=settings,
+            space=settings.space,
+            seed=seed,
             hypergradient=settings.hypergradient,
             composition=Composition(found, settings.space),
-        )  # fmt: skip
+        )
         return setup, initial_state(setup)
 
     return make

@@ -15,10 +15,14 @@ def begun():
     settings = Settings.model_validate(
         {
             "space": {"name": "darts", "channels": 4, "layers": 3, "nodes": 1},
-            "data": {"name": "digits", "size": 32}, "device": "cpu", "ranking": None,
-            "search": {"epochs": 6, "batch": 16}, "selection": "limited_skips", "instruments": [],
+            "data": {"name": "digits", "size": 32},
+            "device": "cpu",
+            "ranking": None,
+            "search": {"epochs": 6, "batch": 16},
+            "selection": "limited_skips",
+            "instruments": [],
         }
-    )  # fmt: skip
+    )
     variant = {"name": "operation_shrinking", "keep": [5, 3], "deeper": [1, 2], "warmup": 0.0}
     setup = build(settings, [registry.parse("variants", variant)], 0)
     return setup, initial_state(setup)

@@ -55,10 +55,16 @@ def test_a_rule_acts_when_the_sequence_says_so(rule, values, expected):
 @pytest.mark.parametrize(
     "values",
     [
-        FLAT, [0.0] * 50, [-1.0] * 50, [math.nan] * 50, [1.0 + 0.01 * n for n in range(50)],
-        [50.0 - n for n in range(50)], [1.0, 1.2] * 25, [],
+        FLAT,
+        [0.0] * 50,
+        [-1.0] * 50,
+        [math.nan] * 50,
+        [1.0 + 0.01 * n for n in range(50)],
+        [50.0 - n for n in range(50)],
+        [1.0, 1.2] * 25,
+        [],
     ],
-)  # fmt: skip
+)
 def test_it_leaves_flat_slow_falling_and_undefined_sequences_alone(rule, values):
     assert first(rule, values) is None
 
@@ -224,11 +230,12 @@ def test_ada_takes_along_what_other_variants_remember(tiny, script):
         setup, state = tiny(*order, epochs=12)
         kept = []
         search(
-            setup, state,
+            setup,
+            state,
             after_epoch=lambda s, kept=kept: kept.append(
                 len(s.memory.get("operation_shrinking", [range(5)])[0])
             ),
-        )  # fmt: skip
+        )
         assert kept == [5, 5, 5, 4, 4, 4, 4, 2, 2, 4, 4, 4, 2, 2, 2, 2, 2]
 
 

@@ -40,10 +40,13 @@ def test_edge_drop_path_zeroes_whole_images_and_keeps_the_mean(at):
 @pytest.mark.parametrize(
     ("decay", "epoch", "beta"),
     [
-        ("linear", 0, 1.0), ("linear", 10, 0.8), ("linear", 50, 0.0),
-        ("cosine", 25, 0.5), ("cosine", 10, 0.5 * (1 + math.cos(math.pi / 5))),
+        ("linear", 0, 1.0),
+        ("linear", 10, 0.8),
+        ("linear", 50, 0.0),
+        ("cosine", 25, 0.5),
+        ("cosine", 10, 0.5 * (1 + math.cos(math.pi / 5))),
     ],
-)  # fmt: skip
+)
 def test_darts_minus_adds_beta_times_the_input(at, decay, epoch, beta):
     y, x = images(2, 8, 4, 4), images(2, 8, 4, 4, seed=1)
     bound = hooks(at, {"name": "darts_minus", "decay": decay}, epoch=epoch)

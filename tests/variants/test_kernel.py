@@ -44,9 +44,11 @@ def late():
                 "space": {"name": "nb201", "channels": 8, "cells": 1, **space},
                 "data": {"name": "digits", "size": 64},
                 "search": {"epochs": 3, "batch": 16},
-                "device": "cpu", "ranking": None, "selection": "argmax",
+                "device": "cpu",
+                "ranking": None,
+                "selection": "argmax",
             }
-        )  # fmt: skip
+        )
         found = [registry.parse("variants", v) for v in variants]
         setup = build(settings, found, seed=0)
         state = initial_state(setup)

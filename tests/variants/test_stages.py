@@ -25,11 +25,12 @@ def test_durations_are_epochs_from_one_on_and_shares_below():
 @pytest.mark.parametrize(
     ("name", "frozen"),
     [
-        ("architecture_warmup", range(15)), ("partial_channels", range(15)),
+        ("architecture_warmup", range(15)),
+        ("partial_channels", range(15)),
         ("weight_warmup", range(15)),
         ("operation_shrinking", [e for e in range(50) if (e * 3 / 50) % 1 < 0.4]),
     ],
-)  # fmt: skip
+)
 def test_alpha_waits_for_the_warm_up(name, frozen, at):
     variant = parse(name)
     updates = [e for e in range(50) if not variant.updates_architecture(at(epoch=e))]
@@ -143,10 +144,15 @@ def test_drnas_refuses_stages_that_do_not_fit():
             parse("drnas", **wrong)
 
 
-@pytest.mark.parametrize("variants", [
-    [{"name": "drnas", "K": [4, 2], "keep": [3], "warmup": 0}],
-    [{"name": "operation_shrinking", "keep": [3, 2]}], ["fair_sampling"], ["partial_channels"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "variants",
+    [
+        [{"name": "drnas", "K": [4, 2], "keep": [3], "warmup": 0}],
+        [{"name": "operation_shrinking", "keep": [3, 2]}],
+        ["fair_sampling"],
+        ["partial_channels"],
+    ],
+)
 def test_a_resumed_search_goes_on_bit_for_bit(variants, tiny):
     setup, straight = tiny(*variants, epochs=4)
     search(setup, straight)

@@ -50,11 +50,15 @@ class Darts(Space):
     evaluated: ClassVar[dict[str, Any]] = {"channels": 36, "layers": 20}
     widens: ClassVar[bool] = False
     looks: ClassVar[dict[str, Look]] = {
-        "none": Look("none", "#7d8590"), "skip_connect": Look("skip", "#d9630a"),
-        "avg_pool_3x3": Look("pool", "#b8920f"), "max_pool_3x3": Look("max", "#c2426b"),
-        "sep_conv_3x3": Look("sep3", "#45a5dd"), "sep_conv_5x5": Look("sep5", "#2b7fd4"),
-        "dil_conv_3x3": Look("dil3", "#0a9a70"), "dil_conv_5x5": Look("dil5", "#8a7fd6"),
-    }  # fmt: skip
+        "none": Look("none", "#7d8590"),
+        "skip_connect": Look("skip", "#d9630a"),
+        "avg_pool_3x3": Look("pool", "#b8920f"),
+        "max_pool_3x3": Look("max", "#c2426b"),
+        "sep_conv_3x3": Look("sep3", "#45a5dd"),
+        "sep_conv_5x5": Look("sep5", "#2b7fd4"),
+        "dil_conv_3x3": Look("dil3", "#0a9a70"),
+        "dil_conv_5x5": Look("dil5", "#8a7fd6"),
+    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "s1": {
             "operations": tuple(o for o in OPERATIONS if any(o in own for own in tables.S1)),
@@ -174,10 +178,18 @@ class Darts(Space):
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
             return DartsSupernet(
-                in_channels, classes, self.channels, self.layers, self.nodes, self.operations,
-                self.present, self.combine, self.running_statistics,
-                generator("cpu", seed, "weights"), **options,
-            )  # fmt: skip
+                in_channels,
+                classes,
+                self.channels,
+                self.layers,
+                self.nodes,
+                self.operations,
+                self.present,
+                self.combine,
+                self.running_statistics,
+                generator("cpu", seed, "weights"),
+                **options,
+            )
 
     def size(self, resolution: int) -> Size:
         """Count the convolutions of all edges; a depthwise one takes the time of four times it."""
@@ -200,19 +212,34 @@ class Darts(Space):
     ) -> Standalone:
         """Build the network of one genotype with the batch norms of the search."""
         return self._network(
-            architecture, in_channels, classes, seed, affine=False,
-            running=self.running_statistics, normed_pools=True,
-        )  # fmt: skip
+            architecture,
+            in_channels,
+            classes,
+            seed,
+            affine=False,
+            running=self.running_statistics,
+            normed_pools=True,
+        )
 
     def standalone(
-        self, architecture: Architecture, in_channels: int, classes: int, seed: int,
+        self,
+        architecture: Architecture,
+        in_channels: int,
+        classes: int,
+        seed: int,
         auxiliary: bool = False,
-    ) -> Standalone:  # fmt: skip
+    ) -> Standalone:
         """Build it as the paper evaluates it: affine batch norms, none after pools."""
         return self._network(
-            architecture, in_channels, classes, seed, affine=True, running=True,
-            normed_pools=False, auxiliary=auxiliary,
-        )  # fmt: skip
+            architecture,
+            in_channels,
+            classes,
+            seed,
+            affine=True,
+            running=True,
+            normed_pools=False,
+            auxiliary=auxiliary,
+        )
 
     def _network(
         self, architecture: Architecture, in_channels: int, classes: int, seed: int, **options: bool
@@ -222,9 +249,17 @@ class Darts(Space):
         genotypes.check(architecture, self.operations, self.nodes)
         with torch.random.fork_rng(devices=[]):
             return DartsNetwork(
-                architecture, self.operations, in_channels, classes, self.channels, self.layers,
-                self.nodes, self.combine, generator=generator("cpu", seed, "weights"), **options,
-            )  # fmt: skip
+                architecture,
+                self.operations,
+                in_channels,
+                classes,
+                self.channels,
+                self.layers,
+                self.nodes,
+                self.combine,
+                generator=generator("cpu", seed, "weights"),
+                **options,
+            )
 
     def encode(self, architecture: Architecture) -> str:
         """Write the original code's genotype."""

@@ -168,9 +168,11 @@ def _is_item(entry: object, pair: bool) -> bool:
     if not pair:
         return type(entry) is int
     return (
-        isinstance(entry, tuple) and len(entry) == 2
-        and isinstance(entry[0], str) and type(entry[1]) is int
-    )  # fmt: skip
+        isinstance(entry, tuple)
+        and len(entry) == 2
+        and isinstance(entry[0], str)
+        and type(entry[1]) is int
+    )
 
 
 def canonical(architecture: Architecture, nodes: int) -> Architecture:

@@ -19,8 +19,11 @@ from bench.spaces.nb201.mixed_cell import pool as average_pool
 from bench.spaces.nb201.skeleton import normalise
 
 KERNELS = {
-    "sep_conv_3x3": (3, 1), "sep_conv_5x5": (5, 1), "dil_conv_3x3": (3, 2), "dil_conv_5x5": (5, 2),
-}  # fmt: skip
+    "sep_conv_3x3": (3, 1),
+    "sep_conv_5x5": (5, 1),
+    "dil_conv_3x3": (3, 2),
+    "dil_conv_5x5": (5, 2),
+}
 """Convolutions in the order in which they are stacked: kernel size and dilation."""
 SEPARABLE = ("sep_conv_3x3", "sep_conv_5x5")
 """Those that are applied twice."""
@@ -86,10 +89,15 @@ class StackedNorm(nn.Module):
             block, own = self.block(i), self.block(position)
             parts.append(
                 F.batch_norm(
-                    y[:, block], self.running_mean[own], self.running_var[own],
-                    None if scale is None else scale[block], None, self.training, eps=EPSILON,
+                    y[:, block],
+                    self.running_mean[own],
+                    self.running_var[own],
+                    None if scale is None else scale[block],
+                    None,
+                    self.training,
+                    eps=EPSILON,
                 )
-            )  # fmt: skip
+            )
         return torch.cat(parts, dim=1)
 
     def block(self, position: int) -> slice:
@@ -244,9 +252,13 @@ class Outgoing(nn.Module):
         # Torch wants the kernels of one input channel side by side.
         weight = weight.view(count, self.channels, kernel, kernel).transpose(0, 1)
         y = F.conv2d(
-            x, weight.reshape(-1, 1, kernel, kernel), stride=self.stride,
-            padding=dilation * (kernel // 2), dilation=dilation, groups=self.channels,
-        )  # fmt: skip
+            x,
+            weight.reshape(-1, 1, kernel, kernel),
+            stride=self.stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=self.channels,
+        )
         return y.view(len(x), self.channels, count, -1)
 
     def _mix(self, weight: Tensor, y: Tensor) -> Tensor:

@@ -27,9 +27,15 @@ class DepthwiseNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.depth = nn.Conv2d(
-            channels, channels, kernel, stride, dilation * (kernel // 2), dilation,
-            groups=channels, bias=False,
-        )  # fmt: skip
+            channels,
+            channels,
+            kernel,
+            stride,
+            dilation * (kernel // 2),
+            dilation,
+            groups=channels,
+            bias=False,
+        )
         self.point = nn.Conv2d(channels, channels, 1, bias=False)
         self.norm = Norm(channels, affine=affine, track_running_stats=running)
 
@@ -103,11 +109,15 @@ class Cell(nn.Module):
         self.preprocess = skeleton.preprocessing(layer, affine, running)
         self.operations = nn.ModuleList(
             operation(
-                name, layer.width, 2 if layer.reduction and source < 2 else 1,
-                affine, running, normed_pools,
+                name,
+                layer.width,
+                2 if layer.reduction and source < 2 else 1,
+                affine,
+                running,
+                normed_pools,
             )
             for _, source, _, name in chosen
-        )  # fmt: skip
+        )
 
     def forward(
         self, before: Tensor, last: Tensor, drop_path: float, draws: torch.Generator | None
@@ -189,11 +199,15 @@ class DartsNetwork(Standalone):
         plan = list(skeleton.plan(channels, layers, joined))
         self.cells = nn.ModuleList(
             Cell(
-                layer, [c for c in chosen if (c[0] >= count) == layer.reduction], combine,
-                affine, running, normed_pools,
+                layer,
+                [c for c in chosen if (c[0] >= count) == layer.reduction],
+                combine,
+                affine,
+                running,
+                normed_pools,
             )
             for layer in plan
-        )  # fmt: skip
+        )
         self.classifier = nn.Linear(joined * plan[-1].width, classes)
         self.second = 2 * layers // 3
         width = joined * plan[self.second].width

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.contracts.space import Active, CellHooks, Supernet
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active, Supernet
 from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.merged_operations import Outgoing
@@ -57,10 +58,14 @@ class MixedCell(nn.Module):
             own = [first + i for i, (source, _) in enumerate(edges(nodes)) if source == node]
             self.outgoing.append(
                 Outgoing(
-                    self.mixed, 2 if layer.reduction and node < 2 else 1, own,
-                    [present[edge] for edge in own], operations, running,
+                    self.mixed,
+                    2 if layer.reduction and node < 2 else 1,
+                    own,
+                    [present[edge] for edge in own],
+                    operations,
+                    running,
                 )
-            )  # fmt: skip
+            )
 
     def forward(
         self,

@@ -28,19 +28,28 @@ class NB201(Space):
     weight_free: ClassVar[frozenset[str]] = frozenset({"none", "skip_connect", "avg_pool_3x3"})
     edges: ClassVar[tuple[tuple[int, int], ...]] = cells.EDGES
     recipe: ClassVar[dict[str, Any]] = {
-        "epochs": 200, "batch": 256, "lr": 0.1, "nesterov": True, "weight_decay": 5e-4,
-        "clip": None, "drop_path": 0.0, "cutout": 0, "auxiliary": 0.0,
-    }  # fmt: skip
+        "epochs": 200,
+        "batch": 256,
+        "lr": 0.1,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "clip": None,
+        "drop_path": 0.0,
+        "cutout": 0,
+        "auxiliary": 0.0,
+    }
     """The benchmark's own."""
     published: ClassVar[dict[str, dict[str, float]]] = {
         "cifar10_test_200": {"best": 94.37, "mean": 87.06}
     }
     """Dong and Yang 2020: what the official table must show."""
     looks: ClassVar[dict[str, Look]] = {
-        "none": Look("none", "#7d8590"), "skip_connect": Look("skip", "#d9630a"),
-        "avg_pool_3x3": Look("pool", "#b8920f"), "nor_conv_1x1": Look("1x1", "#45a5dd"),
+        "none": Look("none", "#7d8590"),
+        "skip_connect": Look("skip", "#d9630a"),
+        "avg_pool_3x3": Look("pool", "#b8920f"),
+        "nor_conv_1x1": Look("1x1", "#45a5dd"),
         "nor_conv_3x3": Look("3x3", "#2b7fd4"),
-    }  # fmt: skip
+    }
 
     channels: int = Field(16, ge=1, description="C, channels of the first stage")
     cells: int = Field(5, ge=1, description="N, cells per stage")
@@ -60,9 +69,15 @@ class NB201(Space):
         # Torch's own initialisation draws from the global stream before ours replaces it.
         with torch.random.fork_rng(devices=[]):
             return NB201Supernet(
-                in_channels, classes, self.channels, self.cells, self.affine,
-                self.running_statistics, generator("cpu", seed, "weights"), **options,
-            )  # fmt: skip
+                in_channels,
+                classes,
+                self.channels,
+                self.cells,
+                self.affine,
+                self.running_statistics,
+                generator("cpu", seed, "weights"),
+                **options,
+            )
 
     def short(self, text: str) -> str:
         """Write a cell's string in a third of its length."""
@@ -86,14 +101,24 @@ class NB201(Space):
 
         with torch.random.fork_rng(devices=[]):
             return NB201Network(
-                architecture, in_channels, classes, self.channels, self.cells, self.affine,
-                self.running_statistics, generator("cpu", seed, "weights"),
-            )  # fmt: skip
+                architecture,
+                in_channels,
+                classes,
+                self.channels,
+                self.cells,
+                self.affine,
+                self.running_statistics,
+                generator("cpu", seed, "weights"),
+            )
 
     def standalone(
-        self, architecture: Architecture, in_channels: int, classes: int, seed: int,
+        self,
+        architecture: Architecture,
+        in_channels: int,
+        classes: int,
+        seed: int,
         auxiliary: bool = False,
-    ) -> Standalone:  # fmt: skip
+    ) -> Standalone:
         """Build it as the benchmark trains it: affine batch norms with running statistics."""
         if auxiliary:
             raise ValueError("auxiliary: networks of NAS-Bench-201 have no auxiliary head; use 0")

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from bench.contracts.space import Active, CellHooks
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active
 from bench.kernels.recorded import NOTHING, Record
 from bench.kernels.reverse import batched, transformed
 from bench.spaces.nb201 import native
@@ -109,9 +110,15 @@ class _Cell(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: MixedCell, todo: Plan, done: Record, x: Tensor, mixture: Tensor, ends: Tensor | None,
+        ctx: Any,
+        cell: MixedCell,
+        todo: Plan,
+        done: Record,
+        x: Tensor,
+        mixture: Tensor,
+        ends: Tensor | None,
         *learned: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         narrow, C = todo.partial > 1, todo.width
         used = [_taken(cell, todo, i, part) for i, part in enumerate(learned)]
         outputs = [_like(x, len(rows) * C) if rows else None for rows in todo.rows]
@@ -126,11 +133,17 @@ class _Cell(torch.autograd.Function):
         size, threads = tuple(x.shape), torch.get_num_threads()
         shape = native.shape(todo, size, threads, given, counted, cell.shuffled)
         tensors = {
-            "nodes": nodes, "parts": parts, "mixture": mixture.contiguous(),
-            "edges": None if ends is None else ends.contiguous(), "weights": used[::3],
-            "scale": used[1::3], "shift": used[2::3], "outputs": outputs, "statistics": statistics,
+            "nodes": nodes,
+            "parts": parts,
+            "mixture": mixture.contiguous(),
+            "edges": None if ends is None else ends.contiguous(),
+            "weights": used[::3],
+            "scale": used[1::3],
+            "shift": used[2::3],
+            "outputs": outputs,
+            "statistics": statistics,
             **native.touches(todo, done),
-        }  # fmt: skip
+        }
         native.call("forward", x.dtype, C, shape, tensors)
         if _moves(cell):
             _move_running(cell, todo, statistics.view(3, 2, 8 * C), len(x) * x[0, 0].numel())
@@ -159,13 +172,23 @@ class _Cell(torch.autograd.Function):
         dends = torch.zeros_like(ends, memory_format=torch.contiguous_format) if asked[2] else None
         # The kernel asks of the last node only whether there is one.
         tensors = {
-            "nodes": [x, *inner, gradient], "parts": [p0, p1, p2], "mixture": mixture.contiguous(),
-            "edges": None if ends is None else ends.contiguous(), "weights": used[::3],
-            "scale": used[1::3], "shift": used[2::3], "outputs": outputs, "statistics": rest[29],
-            **native.touches(todo, ctx.record), "dmixture": dmixture, "dedges": dends,
+            "nodes": [x, *inner, gradient],
+            "parts": [p0, p1, p2],
+            "mixture": mixture.contiguous(),
+            "edges": None if ends is None else ends.contiguous(),
+            "weights": used[::3],
+            "scale": used[1::3],
+            "shift": used[2::3],
+            "outputs": outputs,
+            "statistics": rest[29],
+            **native.touches(todo, ctx.record),
+            "dmixture": dmixture,
+            "dedges": dends,
             "gradients": [dx, *(None if n is None else _like(x) for n in inner), gradient],
-            "dweights": found[::3], "dscale": found[1::3], "dshift": found[2::3],
-        }  # fmt: skip
+            "dweights": found[::3],
+            "dscale": found[1::3],
+            "dshift": found[2::3],
+        }
         native.call("backward", x.dtype, todo.width, ctx.shape, tensors)
         whole = [_put(ctx.cell, todo, i, d, learned[i]) for i, d in enumerate(found)]
         return (None, None, None, dx, dmixture, dends, *whole)

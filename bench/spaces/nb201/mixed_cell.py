@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.contracts.space import Active, CellHooks
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active
 from bench.spaces.nb201 import skeleton
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES, POOL, SKIP
 
@@ -110,12 +111,15 @@ class MergedConvolution(nn.Module):
             block, own = slice(i * width, (i + 1) * width), self._block(position, width)
             parts.append(
                 F.batch_norm(
-                    y[:, block], self.running_mean[own], self.running_var[own],
+                    y[:, block],
+                    self.running_mean[own],
+                    self.running_var[own],
                     None if scale is None else scale[block],
                     None if shift is None else shift[block],
-                    self.training, eps=EPSILON,
+                    self.training,
+                    eps=EPSILON,
                 )
-            )  # fmt: skip
+            )
         return torch.cat(parts, dim=1)
 
     def rows_of(self, edge: int) -> slice:

@@ -26,12 +26,19 @@ class Shape(ctypes.Structure):
         *(
             (name, ctypes.c_int64)
             for name in (
-                "images", "height", "width", "threads", "channels", "whole", "shuffled", "given",
+                "images",
+                "height",
+                "width",
+                "threads",
+                "channels",
+                "whole",
+                "shuffled",
+                "given",
                 "counted",
             )
         ),
         *((name, ctypes.c_int64 * 30) for name in ("active", "normal", "touched")),
-    )  # fmt: skip
+    )
 
 
 class Tensors(ctypes.Structure):
@@ -40,12 +47,25 @@ class Tensors(ctypes.Structure):
     _fields_ = tuple(
         (name, ctypes.c_void_p if number == 1 else ctypes.c_void_p * number)
         for name, number in (
-            ("nodes", 4), ("parts", 3), ("mixture", 1), ("edges", 1), ("weights", 6), ("scale", 6),
-            ("shift", 6), ("outputs", 6), ("statistics", 1), ("factor", 30), ("addend", 30),
-            ("gradients", 4), ("dmixture", 1), ("dedges", 1), ("dweights", 6), ("dscale", 6),
+            ("nodes", 4),
+            ("parts", 3),
+            ("mixture", 1),
+            ("edges", 1),
+            ("weights", 6),
+            ("scale", 6),
+            ("shift", 6),
+            ("outputs", 6),
+            ("statistics", 1),
+            ("factor", 30),
+            ("addend", 30),
+            ("gradients", 4),
+            ("dmixture", 1),
+            ("dedges", 1),
+            ("dweights", 6),
+            ("dscale", 6),
             ("dshift", 6),
         )
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -74,10 +94,19 @@ def shape(
 
     images, channels, height, width = size
     return Shape(
-        images, height, width, threads, todo.width, channels, shuffled, given, counted,
-        table(lambda e, o: o in todo.runs[e]), table(lambda e, o: (e, o) in todo.normal),
+        images,
+        height,
+        width,
+        threads,
+        todo.width,
+        channels,
+        shuffled,
+        given,
+        counted,
+        table(lambda e, o: o in todo.runs[e]),
+        table(lambda e, o: (e, o) in todo.normal),
         table(lambda e, o: todo.touched.get((e, o), 0)),
-    )  # fmt: skip
+    )
 
 
 def touches(todo: Plan, done: Record) -> dict[str, list[Tensor | None]]:

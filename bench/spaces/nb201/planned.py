@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.contracts.space import Active, CellHooks
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active
 from bench.kernels.recorded import NOTHING, Record, record
 from bench.spaces.nb201.cells import CONV1, CONV3, EDGES
 from bench.spaces.nb201.mixed_cell import MixedCell

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from bench.contracts.space import Active, Architecture, CellHooks, Supernet
+from bench.contracts.hooks import CellHooks
+from bench.contracts.space import Active, Architecture, Supernet
 from bench.spaces.nb201 import fused, paths, skeleton
 from bench.spaces.nb201.mixed_cell import MergedConvolution, MixedCell
 

@@ -27,6 +27,37 @@ def table(make):
     cell = torch.zeros(28, 8)
     cell[:, 0] = 0.9  # none
     cell[:, 4] = torch.tensor([*range(1, 15), *range(14, 0, -1)]) / 100
-    yield "darts space: two edges of a node", choose(make(), cell, DARTS), (
-        4, 4, -1, 4, 4, -1, -1, 4, 4, -1, -1, -1, 4, 4, 4, 4, 4, 4, -1, 4, 4, -1, -1, 4, 4, -1, -1, -1,
-    )  # fmt: skip
+    yield (
+        "darts space: two edges of a node",
+        choose(make(), cell, DARTS),
+        (
+            4,
+            4,
+            -1,
+            4,
+            4,
+            -1,
+            -1,
+            4,
+            4,
+            -1,
+            -1,
+            -1,
+            4,
+            4,
+            4,
+            4,
+            4,
+            4,
+            -1,
+            4,
+            4,
+            -1,
+            -1,
+            4,
+            4,
+            -1,
+            -1,
+            -1,
+        ),
+    )

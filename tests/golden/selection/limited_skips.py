@@ -12,9 +12,11 @@ SOURCE = "P-DARTS, train_search.py (delete_min_sk_prob, keep_1_on, keep_2_branch
 def choose(rule, strength, space=NB201, left=None):
     composition = SimpleNamespace(candidates=lambda moment: left)
     setup = SimpleNamespace(
-        space=space, strength=lambda state: strength, composition=composition,
+        space=space,
+        strength=lambda state: strength,
+        composition=composition,
         moment=lambda state, phase: at(phase=phase),
-    )  # fmt: skip
+    )
     return rule.select(setup, None)
 
 
@@ -29,9 +31,18 @@ def table(make):
         yield f"{name}: two skips stay", choose(rule, strength), (3, 1, 3, 1, 3, 3)
     strength[0] = torch.tensor([0.5, 0.24, 0.1, 0.1, 0.1])
     left = [[0, 1], *[[0, 1, 2, 3, 4]] * 5]
-    yield "an edge of none and skip keeps its skip", choose(make("paper"), strength, left=left), (
-        1, 3, 3, 1, 3, 3,
-    )  # fmt: skip
+    yield (
+        "an edge of none and skip keeps its skip",
+        choose(make("paper"), strength, left=left),
+        (
+            1,
+            3,
+            3,
+            1,
+            3,
+            3,
+        ),
+    )
     left = [[1, 3], *[[0, 1, 2, 3, 4]] * 5]
     yield "of skip and one other the other", choose(make("paper"), strength, left=left)[0], 3
     cell = torch.zeros(28, 8)

@@ -31,10 +31,13 @@ def play(rule, space, worth=None, importance=None):
 
         settings = Settings.model_validate(
             {
-                "space": registry.dump(space), "data": {"name": "digits", "size": 32}, "device": "cpu",
-                "ranking": None, "search": {"epochs": 1, "batch": 16},
+                "space": registry.dump(space),
+                "data": {"name": "digits", "size": 32},
+                "device": "cpu",
+                "ranking": None,
+                "search": {"epochs": 1, "batch": 16},
             }
-        )  # fmt: skip
+        )
         setup = build(settings, [], 0)
         cell = rule.select(setup, initial_state(setup))
     finally:
@@ -71,9 +74,28 @@ def table(make):
     yield "DARTS: judged again after every removal", len(judged), 2 * (3 + 7 + 12)
     # The scripted importance falls along the edges: the first two of every node stay.
     kept = [e for e, o in enumerate(cell) if o >= 0]
-    yield "DARTS: edges that stay", kept, [
-        0, 1, 2, 3, 5, 6, 9, 10, 14, 15, 16, 17, 19, 20, 23, 24,
-    ]  # fmt: skip
+    yield (
+        "DARTS: edges that stay",
+        kept,
+        [
+            0,
+            1,
+            2,
+            3,
+            5,
+            6,
+            9,
+            10,
+            14,
+            15,
+            16,
+            17,
+            19,
+            20,
+            23,
+            24,
+        ],
+    )
     cell, _ = play(make("paper"), DARTS, importance=dict.fromkeys(range(28), 1.0))
     yield "DARTS: of equals the last leave", [e for e, o in enumerate(cell) if o >= 0], kept
     yield from masked(make)

@@ -9,9 +9,16 @@ SOURCE = "Chu et al. 2021, DARTS−, equation 5 (β = 1 − e/E), and its code's
 
 def table(make):
     paper = make("paper")
-    yield "β at epochs 0, 10, 25, 50 of 50", [paper.strength(at(e)) for e in (0, 10, 25, 50)], [
-        1.0, 0.8, 0.5, 0.0,
-    ]  # fmt: skip
+    yield (
+        "β at epochs 0, 10, 25, 50 of 50",
+        [paper.strength(at(e)) for e in (0, 10, 25, 50)],
+        [
+            1.0,
+            0.8,
+            0.5,
+            0.0,
+        ],
+    )
     yield "never below 0", paper.strength(at(60)), 0.0
     yield "by default as the paper", make().strength(at(0)), 1.0
     cosine = make(decay="cosine")

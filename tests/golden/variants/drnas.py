@@ -50,17 +50,25 @@ def table(make):
     kl = make(kl=0.1)
     n, total = 3, sum(C)
     divergence = (
-        math.lgamma(total) - sum(math.lgamma(v) for v in C) - math.lgamma(n)
+        math.lgamma(total)
+        - sum(math.lgamma(v) for v in C)
+        - math.lgamma(n)
         + sum((v - 1) * (digamma(v) - digamma(total)) for v in C)
-    )  # fmt: skip
+    )
     loss = kl.architecture_loss({"alpha": ALPHA}, at()).item()
     yield "kl·KL(Dir(c) ‖ Dir(1))", loss, 0.1 * divergence
     yield "and then no weight decay of Adam's", Composition([kl], NB201).architecture_decay, 0.0
     stages = make("progressive")
     first, second = at(0, 100), at(50, 100, memory={"drnas": {"stage": 1, "kept": None}})
-    yield "K of the stages, built for the last", (
-        stages.partial(first), stages.partial(second), stages.supernet_options(),
-    ), (4, None, {"partial": 2})  # fmt: skip
+    yield (
+        "K of the stages, built for the last",
+        (
+            stages.partial(first),
+            stages.partial(second),
+            stages.supernet_options(),
+        ),
+        (4, None, {"partial": 2}),
+    )
     yield "K = 2 throughout", make(K=(2,)).supernet_options(), {"partial": 2}
     learns = [e for e in range(100) if stages.updates_architecture(at(e, 100))]
     yield "α learns in", learns, [*range(10, 50), *range(60, 100)]

@@ -18,9 +18,14 @@ def table(make):
     yield "one operation of an edge in each", [p.sum(-1).tolist() for p in parts], [[1.0] * 6] * 5
     firsts = {tuple(variant.path(6, 5, at(step=s)).tolist()) for s in range(20)}
     yield "another order at every step", len(firsts), 20
-    yield "α is not learned", [variant.updates_architecture(at()), variant.learns_architecture], [
-        False, False,
-    ]  # fmt: skip
+    yield (
+        "α is not learned",
+        [variant.updates_architecture(at()), variant.learns_architecture],
+        [
+            False,
+            False,
+        ],
+    )
     yield "the cell is chosen by the supernet's score", variant.default_selection, "best_sampled"
     runs = [variant.active(NB201, alpha, at(part=p)) for p in range(5)]
     yield "only the path runs", [[len(o) for o in run] for run in runs], [[1] * 6] * 5

@@ -16,9 +16,19 @@ def table(make):
     yield "operations after stages 1 and 2", paper.keep, (5, 3)
     yield "everything begins anew", paper.restart, True
     layers = DARTS.model_copy(update={"layers": 5})
-    yield "cells", [paper.grown(layers, e, 75).layers for e in (0, 24, 25, 49, 50, 74, 75)], [
-        5, 5, 11, 11, 17, 17, 17,
-    ]  # fmt: skip
+    yield (
+        "cells",
+        [paper.grown(layers, e, 75).layers for e in (0, 24, 25, 49, 50, 74, 75)],
+        [
+            5,
+            5,
+            11,
+            11,
+            17,
+            17,
+            17,
+        ],
+    )
     learns = [e for e in range(75) if paper.updates_architecture(at(e, 75))]
     yield "α learns in", learns, [*range(10, 25), *range(35, 50), *range(60, 75)]
     composed = Composition([paper], DARTS)
@@ -32,9 +42,16 @@ def table(make):
     )
     yield "it ranks operations", paper.ranks_operations, True
     scaled = make("nb201")
-    yield "scaled to five operations", (scaled.keep, scaled.restart, scaled.warmup, scaled.deeper), (
-        (3, 2), True, 0.4, (),
-    )  # fmt: skip
+    yield (
+        "scaled to five operations",
+        (scaled.keep, scaled.restart, scaled.warmup, scaled.deeper),
+        (
+            (3, 2),
+            True,
+            0.4,
+            (),
+        ),
+    )
     yield "by default so", make(), make("nb201")
     uneven = [e for e in range(20) if scaled.updates_architecture(at(e, 20))]
     # 7, 7 and 6 epochs, of which 2.8, 2.8 and 2.4 are warm-up.

@@ -37,9 +37,14 @@ def table(make):
             published,
         )
     row = make("drnas")
-    yield "NAS-Bench-201's published row: options", row.supernet_options(), {
-        "partial": 4, "shuffled": True,
-    }  # fmt: skip
+    yield (
+        "NAS-Bench-201's published row: options",
+        row.supernet_options(),
+        {
+            "partial": 4,
+            "shuffled": True,
+        },
+    )
     yield "its α learns from the first epoch", begins(row, 100), 0
     yield "it has no β", (row.parameters(NB201, 0), row.edge_strength(NB201, {})), ({}, None)
     yield "one in two", make(K=2).supernet_options(), {"partial": 2, "shuffled": True}

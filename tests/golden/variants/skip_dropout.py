@@ -36,8 +36,11 @@ def table(make):
     variant, y = make(rate=0.4), torch.ones(64, 4, 16, 16)
     hooks = Composition([variant], DARTS).hooks({}, at())
     skip = DARTS.operations.index("skip_connect")
-    for cell, edges, touched in (("normal", (0, 1, 2, 13), True), ("reduction", (16, 18, 27), True),
-                                 ("reduction", (14, 15, 17, 20), False)):  # fmt: skip
+    for cell, edges, touched in (
+        ("normal", (0, 1, 2, 13), True),
+        ("reduction", (16, 18, 27), True),
+        ("reduction", (14, 15, 17, 20), False),
+    ):
         # Edges 14, 15, … of the reduction cell that leave its two inputs have stride 2.
         for edge in edges:
             if cell == "reduction":
@@ -45,7 +48,12 @@ def table(make):
             out = hooks.operation(y, cell=0, edge=edge, operation=skip)
             yield f"{cell} edge {edge}: {DARTS.edges[edge]}", bool((out == 0).any()), touched
     out = hooks.operation(y, cell=0, edge=0, operation=skip)
-    yield "elements, scaled by 1/(1 − p)", (
-        round((out == 0).float().mean().item(), 2), out.max().item(),
-    ), (0.4, 1 / 0.6)  # fmt: skip
+    yield (
+        "elements, scaled by 1/(1 − p)",
+        (
+            round((out == 0).float().mean().item(), 2),
+            out.max().item(),
+        ),
+        (0.4, 1 / 0.6),
+    )
     yield "nothing else is touched", make.member.touches, ("skip_connect",)

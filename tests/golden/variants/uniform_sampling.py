@@ -24,9 +24,14 @@ def table(make):
     )
     measured = variant.mixture(torch.zeros(6, 5), alpha, at(phase="evaluate"))
     yield "measuring sees the uniform mixture", measured.tolist(), [[0.2] * 5] * 6
-    yield "α is not learned", [variant.updates_architecture(at()), variant.learns_architecture], [
-        False, False,
-    ]  # fmt: skip
+    yield (
+        "α is not learned",
+        [variant.updates_architecture(at()), variant.learns_architecture],
+        [
+            False,
+            False,
+        ],
+    )
     yield "it draws its own path", variant.samples_path, True
     yield "the cell is chosen by the supernet's score", variant.default_selection, "best_sampled"
     yield "by default all weights decay, as in RSPS's code", WeightOptimizer().unused, "decay"
