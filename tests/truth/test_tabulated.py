@@ -26,6 +26,7 @@ TRUTH = {"name": "tabulated", "epochs": 1, "training": TRAINING, "sample": 20}
 BASE = {
     "space": {"name": "nb201", "channels": 2, "cells": 1}, "selection": "argmax",
     "data": {"name": "digits", "size": 80}, "truth": TRUTH, "device": "cpu",
+    "kernel": "torch",  # nothing to compile in a fresh cache
     "ranking": {"population": {"kind": "known", "size": 15}, "images": 40, "resamples": 0},
 }  # fmt: skip
 
@@ -167,6 +168,7 @@ def test_one_file_of_settings_gives_accuracy_regret_and_tau(tmp_path: Path) -> N
         "ranking.population.kind=known",
         "ranking.images=4",
         "ranking.batch=4",
+        "kernel=torch",
         "search.epochs=1",
         "search.batch=2",
         "data.size=null",
