@@ -31,6 +31,7 @@ def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused)
         for weight in weights:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
+        _ready(optimizer, weights)
         optimizer.step()
         return
     stacked = {id(weight) for weight, _ in supernet.portions()}
@@ -44,9 +45,27 @@ def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused)
             buffer = optimizer.state[weight].get("momentum_buffer")
             before = None if buffer is None else buffer[rows].clone()
             kept.append((weight, rows, weight[rows].clone(), before))
+    _ready(optimizer, weights)
     optimizer.step()
     for weight, rows, value, before in kept:
         weight[rows] = value
         buffer = optimizer.state[weight].get("momentum_buffer")
         if buffer is not None:
             buffer[rows] = 0.0 if before is None else before
+
+
+def _ready(optimizer: torch.optim.SGD, weights: list[Tensor]) -> None:
+    """Bring gradients and momenta into the form that PyTorch's fused step takes for granted.
+
+    It walks through memory: a gradient that was set by hand must lie as its weight does. And it
+    wants a momentum of every weight or of none, where some got their first gradient after others
+    did: μ·0 + g is what momentum begins with.
+    """
+    momentum = optimizer.param_groups[0]["momentum"]
+    for weight in weights:
+        if weight.grad is None:
+            continue
+        if weight.grad.stride() != weight.stride():
+            weight.grad = torch.empty_like(weight).copy_(weight.grad)
+        if momentum and optimizer.state[weight].get("momentum_buffer") is None:
+            optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
