@@ -46,7 +46,8 @@ class Member(BaseModel):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.name = member_name(cls.__module__)
+        if "name" not in cls.__dict__:
+            cls.name = member_name(cls.__module__)
 
     @classmethod
     def summary(cls) -> str:

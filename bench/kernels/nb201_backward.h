@@ -166,7 +166,8 @@ void weight_free(const Work& k, const Lines& lines, int o, int64_t b, int64_t pi
         if (!n.carries[j]) continue;
         const bool on = k.on(e, o) && !(k.touched(e, o) && k.s.touched[which] == 2);
         const T f = k.edge(0, e, b), straight = o == SKIP ? k.inner(1, e, b) : T(0);
-        const T* factor = on && k.touched(e, o) ? k.t.factor[which] + pixel * C : nullptr;
+        const T* mask = on && k.touched(e, o) ? k.t.factor[which] : nullptr;  // none: an addend alone
+        const T* factor = mask ? mask + pixel * C : nullptr;
         if (!on && straight == 0) continue;
         const bool moves = on && lines.normalised(j, o);
         for (int64_t q = 0; q < C; q += L) {

@@ -27,7 +27,10 @@ def refuse_small_for_supernet(space: Space, images: Images) -> None:
     def run(sample: Tensor) -> None:
         supernet = space.supernet(images.channels, images.classes, 0)
         mixture = torch.full((len(space.edges), len(space.operations)), 1.0)
-        supernet(sample, mixture, space.candidates())
+        # What the search draws itself needs its hooks; sizes are told by the other operations.
+        known = [i for i, name in enumerate(space.operations) if name not in space.drawn]
+        rows = space.candidates() or [known] * len(space.edges)
+        supernet(sample, mixture, [[o for o in row if o in known] for row in rows])
 
     _refuse_small(images, f"the supernet of {space.name}", run)
 

@@ -54,7 +54,7 @@ def test_another_rule_with_parameters_as_text(run):
     ("arguments", "says"),
     [
         (["--rule", "argmx"], "did you mean 'argmax'"),
-        (["--rule", "argmax", "--set", "a.b=1"], "no such parameter"),
+        (["--rule", "argmax", "--set", "a.b=1"], "unknown field"),
         (["--rule", "argmax", "--set", "exclude"], "key=value"),
         (["--rule", "best_sampled", "--set", "k=0"], "greater than or equal to 1"),
     ],

@@ -214,7 +214,7 @@ def test_many_runs_leave_a_small_page(tmp_path: Path) -> None:
     }
     root = folder(tmp_path / "x", arms, of="arm01", against="arm00", epochs=50, rankings=False)
     text, tags = page(root)
-    assert len(text) < 600_000  # a fifth of the runs for which 2 MB are allowed
+    assert len(text) < 1_400_000  # most of it the curves' numbers, 50 epochs of 200 runs
     assert sum(tag == "path" for tag, _ in tags.found) < 2_000
     charts = charts_of(text)
     assert sum(chart["name"].startswith("alpha") for chart in charts) == 20

@@ -30,8 +30,9 @@ def summary(tmp_path: Path) -> Summary:
 
 
 def test_a_pipe_of_100_columns_holds_every_run_and_the_answer(
-    summary: Summary, capsys: pytest.CaptureFixture[str]
+    summary: Summary, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     as_text(summary)
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 100 and "\x1b" not in text

@@ -15,7 +15,7 @@ from bench.ablation.file import read_ablation
 from bench.contracts.executor import Executor
 from bench.executors.inline import Inline
 from bench.executors.processes import Processes
-from bench.runs import checkpoint, store
+from bench.runs import checkpoint, index, store
 from bench.runs.campaign import Campaign
 from bench.runs.run import execute
 from bench.runs.spec import plan
@@ -91,7 +91,7 @@ def test_executors_give_the_same_bits_and_cached_runs_are_not_run_again(tmp_path
     forced = Campaign(tmp_path / "inline", runs[:1])
     forced.run(Inline(), interval=0.02, force=True)
     assert len(forced.ended) == 1
-    assert len(store.index(tmp_path / "inline")) == 4
+    assert len(index.rows(tmp_path / "inline")) == 4
 
 
 def test_failures_are_recorded_counted_and_not_cached(tmp_path):
@@ -102,7 +102,7 @@ def test_failures_are_recorded_counted_and_not_cached(tmp_path):
     assert campaign.ended == {folder: "diverged"}
     result = store.read_result(folder)
     assert "not finite in epoch 1" in result["error"] and not store.done(folder)
-    assert store.index(tmp_path)["status"].tolist() == ["diverged"]
+    assert [row["status"] for row in index.rows(tmp_path)] == ["diverged"]
     assert "NaN" not in (folder / store.RESULT).read_text()
 
 

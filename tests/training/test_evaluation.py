@@ -32,7 +32,8 @@ def test_the_command_trains_a_published_genotype_and_prints_json(tmp_path):
         found["parameters"]
         == read("DARTS_V2", TINY, 0).network(read("DARTS_V2", TINY, 0).images()[0]).count()
     )
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == found
+    kept = json.loads((tmp_path / "evaluation.json").read_text())
+    assert kept.pop("checksum") and kept == found
     again = call("evaluate", "DARTS_V2", "--epochs", 2, *sets, "-o", tmp_path)
     assert "goes on after epoch 2" in again.stderr
     assert f"accuracy    {found['accuracy']:.2f} % of 48 test images" in again.stdout
@@ -131,11 +132,11 @@ def test_noise_trains_too():
     ("text", "sets", "says"),
     [
         ("DARTS_V7", [], "known: DARTS_V1"),
-        ("DARTS_V2", ["space.cells=3"], r"space.cells: unknown field \(space darts\)"),
-        (CELL, ["space.layers=3"], r"space.layers: unknown field \(space nb201\)"),
+        ("DARTS_V2", ["space.cells=3"], r"space.cells: unknown field"),
+        (CELL, ["space.layers=3"], r"space.layers: unknown field"),
         ("DARTS_V2", ["space.name=nb201"], "3 nodes joined"),
         ("DARTS_V2", ["epocs=3"], "epocs: unknown field"),
-        ("DARTS_V2", ["search.epochs=3"], "expected a field"),
+        ("DARTS_V2", ["search.epochs=3"], "search: unknown field"),
         ("DARTS_V2", ["data=cifr10"], "did you mean 'cifar10'"),
     ],
 )

@@ -180,7 +180,7 @@ def test_networks_without_an_auxiliary_head_refuse_one() -> None:
 @pytest.mark.parametrize(
     ("sets", "says"),
     [
-        (["truth.name=standalone"], r"truth.epochs: .*required"),
+        (["truth.name=standalone"], r"truth.epochs: missing"),
         (
             ["truth.name=standalone", "truth.epochs=2", "truth.training.epoch=3"],
             r"truth.*training\.epoch: ",
