@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.contracts.data import DataError, Images
 from bench.contracts.space import Space
+from bench.runs import checkpoint
 
 SIDES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 224)
 """Pixels a side that are tried to say what would be enough."""
@@ -79,6 +80,9 @@ def _failure(
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             run(torch.zeros(2, channels, height, width))
+        except MemoryError:
+            return None
         except (RuntimeError, ValueError) as error:
-            return error
+            # Too large for this machine is no fault of the images: the run itself will say so.
+            return None if checkpoint.out_of_memory(error) else error
     return None
