@@ -12,7 +12,7 @@ from bench.contracts import registry
 from bench.tables.long import metadata
 from bench.tables.unpickle import read_bytes
 from bench.tables.wide import LARGEST, parquet_file
-from bench.training.tabulate import Tabulation, read_recipe
+from bench.training.tabulation import Tabulation, read_recipe
 from bench.truth.cluttered_digits import TABLE
 
 RECIPE = Path("ablations/truth/cluttered_digits.yaml")
