@@ -75,14 +75,13 @@ def make_ablation(
     bench.ablation.yamlfile.ConfigError
         One line naming file, line and field.
     """
-    listing = None if seeds is None else str(seeds)
-    if seeds is not None and not isinstance(seeds, int):
-        listing = ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
+    if seeds is not None:
+        sets = [*sets, f"seeds={seeds if isinstance(seeds, int) else list(seeds)}"]
     with tempfile.TemporaryDirectory() as place:
         # Through the same reader as files, so that the same is refused in the same words.
         path = _written(file, Path(place) / f"{name}.yaml")
         own = _written(profile, Path(place) / "profile.yaml") if _is_plain(profile) else profile
-        return read_ablation(path, str(own), list(sets), listing)
+        return read_ablation(path, str(own), list(sets))
 
 
 def _is_plain(value: Any) -> bool:

@@ -34,7 +34,7 @@ def recount(root: Path) -> tuple[list[str], list[str]]:
     from all of it.
     """
     summary, found = Summary.read(root), packed.results(root)
-    right, wrong = [], []
+    right, wrong = list[str](), list[str]()
     named = (root / packed.TABLE).read_text(encoding="utf-8")
     same = named == table_of(summary.manifest, found)
     (right if same else wrong).append(f"{packed.TABLE}: {len(summary.runs)} runs, from the results")

@@ -178,4 +178,4 @@ def damage(root: Path) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(store.finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(store.finite(value), separators=(",", ":"), allow_nan=False)

@@ -46,7 +46,9 @@ def test_step_by_step_is_the_search_itself():
     state = initial_state(setup)
     search(setup, state)
     assert steps == 2 * setup.steps_per_epoch and stepped.over and by_epoch.over
-    assert len(records) == 2 and records == by_epoch.history == stepped.history == state.history
+    assert len(records) == 2
+    # As text: what has no meaning is NaN, which is no other than NaN.
+    assert len({repr(h) for h in (records, by_epoch.history, stepped.history, state.history)}) == 1
     for one in (stepped, by_epoch):
         assert torch.equal(one.alpha, state.architecture["alpha"])
         assert all(

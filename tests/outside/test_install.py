@@ -111,7 +111,7 @@ def test_the_first_hour_of_somebody_who_has_only_the_wheel(python, tmp_path):
                 "search.epochs=1", cwd=tmp_path / "own")  # fmt: skip
     assert "my_penalty" in out
     # A profile of one's own comes before the package's of the same name.
-    (tmp_path / "own/profiles/smoke.yaml").write_text("nonsense: 1\n")
+    (tmp_path / "own/profiles/smoke.yaml").write_text("data: digits\nnonsense: 1\n")
     done = subprocess.run(
         [*python, "-m", "bench", "plan", "question.yaml", "--profile", "smoke"],
         cwd=tmp_path / "own",
@@ -119,4 +119,4 @@ def test_the_first_hour_of_somebody_who_has_only_the_wheel(python, tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2 and "profiles/smoke.yaml:1" in done.stderr
+    assert done.returncode == 2 and "profiles/smoke.yaml:2" in done.stderr

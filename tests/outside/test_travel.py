@@ -165,3 +165,47 @@ def test_a_figure_is_a_file_for_a_paper(place, tmp_path, monkeypatch):
     assert "--output f.doc" in str(
         call("figure", place / "whole", "differences", "-o", "f.doc").exception
     )
+
+
+def test_shards_are_disjoint_whole_and_even():
+    from bench.runs.cost import multiply_adds
+    from bench.runs.shard import read, share
+    from bench.runs.spec import plan
+
+    many = {**ASKED, "variants": {**ASKED["variants"], "long": {"search": {"epochs": 9}}}}
+    specs = plan(bench.make_ablation(many, "smoke", seeds=5))
+    for number in (1, 3, 4, 20):
+        shares = [share(specs, i + 1, number) for i in range(number)]
+        names = [spec.folder for one in shares for spec in one]
+        assert sorted(names) == sorted(spec.folder for spec in specs)
+        costs = [sum(multiply_adds(spec) for spec in one) for one in shares]
+        assert max(costs) - min(costs) <= max(multiply_adds(spec) for spec in specs) * 1.001
+    assert share(specs[::-1], 2, 3) == share(specs, 2, 3)[::-1]
+    assert read("2/8") == (2, 8)
+    queue = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "5"}
+    assert read("auto/8", queue) == (3, 8) and read("auto/8", {"PBS_ARRAY_INDEX": "0"}) == (1, 8)
+    for text, said in (("0/8", "not from 1"), ("9/8", "not from 1"), ("x", "expected i/n")):
+        with pytest.raises(ValueError, match=f"--shard {text}: .*{said}"):
+            read(text)
+    with pytest.raises(ValueError, match="no queue says"):
+        read("auto/8", {})
+
+
+def test_shards_of_machines_that_share_nothing_end_in_one_table(place, tmp_path, monkeypatch):
+    """As an indexed job of Kubernetes would: the index from the environment, a folder each."""
+    import yaml
+
+    monkeypatch.chdir(tmp_path)
+    Path("asked.yaml").write_text(yaml.safe_dump(ASKED))
+    sets = [word for text in SETS for word in ("--set", text)]
+    for index in range(2):
+        monkeypatch.setenv("JOB_COMPLETION_INDEX", str(index))
+        done = call("run", "asked.yaml", "-p", "smoke", "--seeds", "0,1", *sets, "--shard", "auto/2",
+                    "--executor", "inline", "-o", f"pod{index}")  # fmt: skip
+        assert done.exit_code == 0, done.exception
+        assert len(list(Path(f"pod{index}").glob("*-seed*"))) == 2
+    assert call("merge", "pod0", "pod1", "-o", "all").exit_code == 0
+    clocks = ["seconds", "search_seconds", "ranking_seconds", "cost_seconds", "checksum"]
+    assert call("verify", "all").exit_code == 0
+    one, two = (bench.Results(root).runs.drop(columns=clocks) for root in (place / "whole", "all"))
+    pd.testing.assert_frame_equal(one, two)
