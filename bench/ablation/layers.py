@@ -204,9 +204,14 @@ def _message(model: str, path: KeyPath, details: Any) -> str:
         return f"unknown field{hint}"
     if kind == "missing":
         return "missing; it has no default"
+    if kind == "path_type" and isinstance(given, list | dict):
+        what = "list" if isinstance(given, list) else "mapping"
+        return (
+            f"expected a path, and this is a {what}; a path in brackets or braces is to be quoted"
+        )
     if kind in {"value_error", "missing"} or isinstance(given, dict):
         return message.removeprefix("Value error, ")
-    if kind == "string_type" and (given is None or isinstance(given, bool)):
+    if kind in ("string_type", "path_type") and (given is None or isinstance(given, bool)):
         word = "null" if given is None else str(given).lower()
         return f"expected text, and {word} means something else; quote it: '{word}'"
     return f"{message[0].lower()}{message[1:]} (got {str(given)[:60]!r})"

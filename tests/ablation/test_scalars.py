@@ -1,5 +1,6 @@
 """What a plain word means, in files and in ``--set``: text is text, numbers are decimal."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from bench.ablation.file import read_ablation
 from bench.ablation.layers import Layer, assignment
 from bench.ablation.scalars import resolve
 from bench.ablation.yamlfile import ConfigError, loads
+from bench.contracts.identity import Place
 
 
 class Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
+    place: Place = Path()
+    or_none: Place | None = None
     number: int = 0
     real: float = 0.0
     text: str = ""
@@ -76,6 +80,20 @@ def test_what_is_quoted_is_text_and_what_is_yaml_is_read():
     assert assignment("a=[1, x]") == (("a",), [1, "x"])
     assert assignment("a={b: 1}") == (("a",), {"b": 1})
     assert assignment("a=null") == (("a",), None)
+
+
+@pytest.mark.parametrize("how", [read, from_file])
+@pytest.mark.parametrize("name", ["place", "or_none"])
+@pytest.mark.parametrize("value", ["2024", "010", "0.30", "1e3", "-1", "1:30", "no", "2024-01-01"])
+def test_a_path_may_look_like_a_number(how, name, value):
+    assert how(name, value) == Path(value)
+
+
+@pytest.mark.parametrize("value", ["[x]", "{x}", "true"])
+def test_a_path_that_is_read_as_something_else_is_to_be_quoted(value):
+    with pytest.raises(ConfigError, match=f"{re.escape(value)}: place: expected .* quote"):
+        read("place", value)
+    assert read("place", f'"{value}"') == Path(value)
 
 
 @pytest.mark.parametrize("value", ["true", "null"])
