@@ -129,8 +129,8 @@ def run(
     from bench.runs import store
     from bench.runs.campaign import Campaign
     from bench.runs.contents import Contents
-    from bench.runs.manifest import record
     from bench.runs.progress import Watch
+    from bench.runs.record import record
     from bench.runs.spec import default_output, plan
     from bench.training.fit import refuse_small_for_supernet
 
@@ -243,7 +243,7 @@ def watcher(
     ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
 ) -> Callable[[], None]:
     """Return what is called while waiting: progress, and the manifest where runs were added."""
-    from bench.runs.manifest import record
+    from bench.runs.record import record
 
     listed = [len(campaign.specs)]
 

@@ -18,11 +18,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
+from bench.files import write_atomically
 from bench.instruments._bias import REFERENCE
 from bench.metrics import bounds, number, plural
 from bench.report import svg
 from bench.runs import store
-from bench.runs.checkpoint import write_atomically
 from bench.runs.manifest import read_manifest
 from bench.statistics import UNDEFINED, Interval, too_few_seeds
 
