@@ -33,7 +33,6 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy import stats
 
 from bench.decision.sequential import wealth_above
 from bench.statistics import UNDEFINED, Floats, Interval, holm, seeds_needed
@@ -143,6 +142,8 @@ class Failed:
 
 def manipulated(outcomes: Sequence[float], failure: Failure) -> Failed:
     """Say whether the baseline failed often enough, from a 0 or 1 per finished run."""
+    from scipy import stats  # late: takes a second
+
     runs, failed = len(outcomes), int(sum(outcomes))
     low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
     return Failed(failed, runs, low, low > failure.above)
@@ -226,6 +227,8 @@ def _p(beyond: Signs, short: Signs, looked: bool) -> tuple[float, Kind]:
 
 
 def _one_sided(hits: Signs, looked: bool) -> float:
+    from scipy import stats  # late: takes a second
+
     n = hits.size
     if not looked:
         return float(stats.binom.sf(int(hits.sum()) - 1, n, 0.5))
@@ -245,6 +248,8 @@ def _more(d: Floats, criterion: Criterion, tests: int, looked: bool) -> int | No
 
 def _median(d: Floats, alpha: float) -> Interval:
     """Return the median with order statistics as bounds, as the sign test has them."""
+    from scipy import stats  # late: takes a second
+
     d = np.sort(d[~np.isnan(d)])
     if not d.size:
         return UNDEFINED

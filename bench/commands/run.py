@@ -259,7 +259,7 @@ def watcher(
 def notices(campaign: Campaign) -> None:
     """Say, once each, what a reader of the results would want to know of how they were made."""
     from bench.runs.index import rows
-    from bench.runs.provenance import problems
+    from bench.runs.made import problems
     from bench.runs.sources import outdated
 
     kept = {folder.name for folder in campaign.cached}

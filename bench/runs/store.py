@@ -197,8 +197,14 @@ def write_spec(folder: Path, spec: RunSpec) -> None:
         write_json(folder / SPEC, content, durable=False)
 
 
-def read_spec(folder: Path) -> RunSpec:
+def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     """Return what a run was to do.
+
+    Parameters
+    ----------
+    own
+        Whether this program has just written it; what others may have written downloads and
+        executes nothing (`RunSpec.foreign`).
 
     Raises
     ------
@@ -227,7 +233,7 @@ def read_spec(folder: Path) -> RunSpec:
         raise ValueError(f"{folder / SPEC}: {shapes.dotted(tuple(at))}: {message}") from None
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")
-    return spec
+    return spec if own else spec.foreign(folder / SPEC)
 
 
 def confined(root: Path, spec: RunSpec) -> Path:

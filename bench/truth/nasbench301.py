@@ -54,6 +54,7 @@ class Nasbench301(TruthSource):
         "Tabular NAS Benchmarks (NAS-Bench-301), arXiv:2008.09777"
     )
     space: ClassVar[str] = "darts"
+    executes: ClassVar[bool] = True
 
     path: Place
     """The folder of an ensemble, such as ``nb_models_1.0/xgb_v1.0``."""
