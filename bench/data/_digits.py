@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import io
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,6 @@ def digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         loaded = load_digits()
         return loaded.images, loaded.target
     with gzip.GzipFile(fileobj=io.BytesIO(read(place, LARGEST))) as packed:
-        text = unpack(packed, LARGEST, place)
+        text = unpack(cast(IO[bytes], packed), LARGEST, place)
     table = np.array([line.split(b",") for line in text.split()], dtype=np.float64)
     return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)

@@ -194,11 +194,11 @@ def sound(root: Path) -> set[str]:
     return {path.name for path in root.iterdir() if path.is_dir() and store.read_result(path)}
 
 
-def done(root: Path) -> set[str]:
-    """Return the runs that `status` calls done."""
+def seen(root: Path) -> set[str]:
+    """Return the runs of which `status` shows a result."""
     text, _ = invoke("status", root)
     states = json.loads(text)[0]["runs"]
-    return {state["folder"] for state in states if state["kind"] == "done"}
+    return {state["folder"] for state in states if state["status"] in ("ok", "diverged")}
 
 
 ARTEFACTS = (manifest.MANIFEST, store.RESULT, store.SPEC, store.PROGRESS, "slurm.json", index.CACHE)
@@ -240,8 +240,8 @@ def attack(root: Path, name: str, draw: random.Random, commands: Iterable[str]) 
         others = {path.parent.name}
         if lost := before - others - sound(root):
             wrong.append(f"{what}: lost {lost}")
-        if name != manifest.MANIFEST and not before - others <= done(root):
-            wrong.append(f"{what}: status does not see {before - others - done(root)}")
+        if name != manifest.MANIFEST and not before - others <= seen(root):
+            wrong.append(f"{what}: status does not see {before - others - seen(root)}")
     finally:
         path.write_bytes(kept)
         (root / index.CACHE).unlink(missing_ok=True)

@@ -38,20 +38,21 @@ def kept(root):
 
 def test_the_folder_is_sound_before_anything_is_forged(root):
     assert [forged.invoke(command, root)[1] for command in forged.COMMANDS] == [""] * 6
-    assert len(forged.done(root)) == len(forged.sound(root)) - 1 == 4  # one failed
+    assert forged.seen(root) == forged.sound(root)
+    assert len(forged.sound(root)) == 5  # one waits
 
 
 @pytest.mark.parametrize("name", forged.ARTEFACTS)
 def test_a_forged_value_is_one_line_or_works(root, name):
     draw = random.Random(name)
-    cheap = [forged.attack(root, name, draw, ("status", "gc", "retry")) for _ in range(12)]
+    cheap = [forged.attack(root, name, draw, ("status", "gc", "retry")) for _ in range(6)]
     assert not [line for found in cheap for line in found]
 
 
 @pytest.mark.parametrize("name", [manifest.MANIFEST, store.RESULT])
 def test_pages_and_verdicts_of_forged_values(root, name):
     draw = random.Random(f"{name} read")
-    found = [forged.attack(root, name, draw, ("verdict", "compare", "report")) for _ in range(3)]
+    found = [forged.attack(root, name, draw, ("verdict", "compare", "report")) for _ in range(2)]
     assert not [line for lines in found for line in lines]
 
 
