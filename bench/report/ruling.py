@@ -168,6 +168,8 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
         stated = summary.manifest.get("explanation")
         if not stated:
             raise ValueError(f"{root / MANIFEST}: its ablation file states no explanation")
+        if (older := _older(stated)) is not None:
+            raise ValueError(f"{root / MANIFEST}: {older}; {_anew(summary.manifest, root)}")
         try:
             explanation = Explanation.model_validate(stated)
         except ValidationError as error:
@@ -184,6 +186,24 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
         Verdict(summary, explanation, own, failed, kind, p)
         for (summary, explanation, failed), own, (kind, p) in zip(found, judged, kinds, strict=True)
     ]
+
+
+def _older(stated: Any) -> str | None:
+    """Say what an explanation lacks that was stated before the present rules; None: nothing."""
+    if not isinstance(stated, dict) or not isinstance(stated.get("criteria"), list):
+        return None  # damaged, not old
+    roles = [c.get("role") for c in stated["criteria"] if isinstance(c, dict)]
+    lacking = [] if "failure" in stated else ["how often the baseline must have failed"]
+    lacking += [] if "primary" in roles else ["which criterion is the primary one"]
+    if not lacking:
+        return None
+    return f"its explanation was stated under older rules and does not say {' and '.join(lacking)}"
+
+
+def _anew(manifest: dict[str, Any], root: Path) -> str:
+    """Say which command states it under the present rules; sound runs there are not made again."""
+    command = manifest.get("command") or f"python -m bench run FILE --output {root}"
+    return f"`{command}` states it anew and keeps what runs it can"
 
 
 def _judge(summary: Summary, explanation: Explanation, tests: int) -> tuple[Judged, ...]:
