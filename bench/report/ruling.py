@@ -27,6 +27,7 @@ from bench.metrics import bounds, metric, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals
 from bench.report.contrast import values
+from bench.report.matched import at_equal_level
 from bench.report.summary import Summary
 from bench.runs.manifest import MANIFEST
 
@@ -221,6 +222,8 @@ def differences(summary: Summary, criterion: Criterion) -> dict[int, float]:
 
     Infinite or NaN where what is timed was never reached by one, or by both.
     """
+    if criterion.matched is not None:
+        return at_equal_level(summary, criterion)
     ours = per_seed(summary, criterion.of, criterion)
     if criterion.against is None:
         return {seed: value - criterion.value for seed, value in sorted(ours.items())}
