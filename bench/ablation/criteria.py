@@ -72,6 +72,12 @@ class Criterion(BaseModel):
         "third; null: the number of the finished run, or its last reading",
     )
 
+    matched: str | None = Field(
+        None,
+        description="a reading that falls along a search, as a loss does: the numbers of a pair are "
+        "read where it was the same in both, at the lowest that both reached",
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.against is not None and self.value:
@@ -80,11 +86,15 @@ class Criterion(BaseModel):
             raise ValueError(f"of and against are both {self.of!r}")
         if self.when is not None and not 0 <= self.when[0] < self.when[1] <= 1:
             raise ValueError("when: expected two shares of the search, 0 ≤ from < to ≤ 1")
+        if self.matched is not None and (self.against is None or self.when or self.beside):
+            raise ValueError("matched needs against, and excludes when and beside")
         return self
 
     @property
     def quantity(self) -> str:
         """What is measured, in a few words."""
+        if self.matched:
+            return f"{self.metric} at equal {self.matched}"
         return f"τ({self.metric}, {self.beside})" if self.beside else self.metric
 
     @property

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from bench.contracts import plugins
 from bench.contracts.executor import Executor, Job, Outcome
 from bench.executors._slurm_job import Batch
 from bench.executors._slurm_queue import squeue
@@ -130,7 +131,11 @@ class Slurm(Executor):
             cpus_per_task=self.cpus or threads * self.side_by_side,
             signal_delay_s=self.signal_seconds,
             array_parallelism=self.jobs or len(packs),
-            setup=[f'export PYTHONPATH={home}"${{PYTHONPATH:+:$PYTHONPATH}}"', *self.setup],
+            setup=[
+                f'export PYTHONPATH={home}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+                *(f"export {n}={shlex.quote(v)}" for n, v in plugins.environment().items()),
+                *self.setup,
+            ],
             additional_parameters={"requeue": True, **self.sbatch},
             **{name: value for name, value in options.items() if value is not None},
         )

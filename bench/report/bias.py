@@ -32,17 +32,21 @@ from bench.statistics import UNDEFINED, Interval, too_few_seeds
 
 INSTRUMENT = "hypergradient_bias"
 DISTANCES = {
-    "cosine": "cosine", "sign": "sign", "error": "rel. error", "ratio": "norm ratio",
+    "cosine": "cosine", "cosine_debiased": "debiased", "sign": "sign", "error": "rel. error",
+    "ratio": "norm ratio",
     "implicit_cosine": "cosine, impl.", "implicit_sign": "sign, impl.",
     "implicit_error": "rel. error, impl.", "implicit_ratio": "norm ratio, impl.",
     "bias": "bias", "variance": "variance",
 }  # fmt: skip
-PULLS = {"skip_share": 3, "skip_shift": 3, "skip": 5, "implicit_skip": 5}
+PULLS = {
+    "skip_share": 3, "skip_shift": 3, "implicit_skip_share": 3, "drift_skip_share": 3, "skip": 5,
+}  # fmt: skip
 """Signed quantities and their decimals."""
-INTERVALS = ("skip_share", "skip_shift")
+INTERVALS = ("skip_share", "skip_shift", "implicit_skip_share", "drift_skip_share")
 PULL_AND_COST = {
-    "skip_share": "skip share", "skip_shift": "minus reference", "skip": "skip",
-    "implicit_skip": "of it implicit", "times": "time (×first-order)", "megabytes": "MB",
+    "skip_share": "skip share", "skip_shift": "minus reference",
+    "implicit_skip_share": "total minus direct at w_T", "drift_skip_share": "drift of w",
+    "skip": "skip", "times": "time (×first-order)", "megabytes": "MB",
     "diverged": "diverged", "indefinite": "indefinite",
 }  # fmt: skip
 

@@ -31,7 +31,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
     try:
         manifest = read_json(path, LARGEST, links=False)
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: {root} is no output folder of `bench run`") from None
+        raise ValueError(f"{path} is missing: {_no_folder(root)}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(manifest, dict) or not set(manifest) >= NEEDED:
@@ -59,6 +59,15 @@ def _sealed(manifest: dict[str, Any]) -> bool:
         return bool(store.seal(manifest)["checksum"] == manifest["checksum"])
     except RecursionError:
         return False
+
+
+def _no_folder(root: Path) -> str:
+    """Say what a folder without a manifest is, and how it becomes one that can be read."""
+    if not (root / "runs.csv").is_file():
+        return f"{root} is no output folder of `bench run`"
+    readme = next((f for f in (root / "README.md", root.parent / "README.md") if f.is_file()), None)
+    where = f"; {readme} has the `bench run` that makes them" if readme else ""
+    return f"{root} keeps tables of runs (runs.csv), not the runs{where}"
 
 
 def statement(manifest: dict[str, Any]) -> tuple[str, bool]:

@@ -89,6 +89,7 @@ def provenance(spec: RunSpec, legs: Sequence[Leg]) -> dict[str, Any]:
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         **joined(legs),
         "sources": legs[-1]["sources"],
+        "plugins": sources.outside(legs[-1]["sources"]),
         "legs": list(legs) if len(legs) > 1 else [],
     }
 
