@@ -215,7 +215,7 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     """
     from pydantic import ValidationError
 
-    from bench.ablation.layers import first_error
+    from bench.ablation.layers import first_error  # late: needs torch, as specifications do
     from bench.runs.spec import SCHEMA, RunSpec  # late: whoever only looks at results needs none
 
     content = read_sealed(folder / SPEC)
