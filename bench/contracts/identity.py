@@ -8,14 +8,17 @@ left out, and the hash of what lies there is put beside what is left.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
+
+from bench.files import open_regular
 
 
 class Incidental:
@@ -72,6 +75,6 @@ def digest(content: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hash the bytes of a file; raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hash the bytes of a regular file; raises OSError, `UnfitFileError`."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()

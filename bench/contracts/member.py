@@ -8,6 +8,8 @@ from pydantic import ConfigDict
 
 from bench.contracts.plain import Plain
 
+from bench.contracts.plugins import OUTSIDE
+
 CONTRACTS = __name__.rpartition(".")[0]
 
 
@@ -21,6 +23,8 @@ def member_name(module: str) -> str:
     package, *inner = module.split(".")
     if module.startswith(CONTRACTS + ".") or any(part.startswith("_") for part in inner):
         return ""
+    if package.startswith(OUTSIDE):
+        return inner[0] if inner else ""
     return (
         inner[1]
         if package == CONTRACTS.split(".")[0] and len(inner) > 1
