@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.contracts.plain import Plain
-
 from bench.contracts.plugins import OUTSIDE
 
 CONTRACTS = __name__.rpartition(".")[0]
