@@ -124,8 +124,10 @@ def _many(runs: list[Path], protocol: Path, output: Path | None, as_json: bool) 
         notify=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if output is not None:
+        from bench.report.table import as_csv  # late: saves start-up time
+
         output.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(output, index=False, float_format="%.4f")
+        output.write_text(as_csv(table, "%.4f"), encoding="utf-8")
         print(f"wrote {output}", file=sys.stderr)
     print(table.to_json(orient="records") if as_json else sensitivity(table, protocol))
 
@@ -183,7 +185,9 @@ def _one(
     numbers = found.flat()
     same = (store.read_result(run) or {}).get("protocol") == found.digest
     if output is not None:
-        found.table.to_csv(output, index=False)
+        from bench.report.table import as_csv  # late: saves start-up time
+
+        output.write_text(as_csv(found.table), encoding="utf-8")
     if as_json:
         print(json.dumps(store.finite(numbers | {"same_protocol_as_run": same})))
         return

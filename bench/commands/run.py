@@ -133,8 +133,8 @@ def run(
     from bench.runs import store
     from bench.runs.campaign import Campaign
     from bench.runs.contents import Contents
-    from bench.runs.manifest import record
     from bench.runs.progress import Watch
+    from bench.runs.record import record
     from bench.runs.spec import default_output, plan
     from bench.training.fit import refuse_small_for_supernet
 
@@ -264,7 +264,7 @@ def watcher(
     ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
 ) -> Callable[[], None]:
     """Return what is called while waiting: progress, and the manifest where runs were added."""
-    from bench.runs.manifest import record
+    from bench.runs.record import record
 
     listed = [len(campaign.specs)]
 
@@ -280,7 +280,7 @@ def watcher(
 def notices(campaign: Campaign) -> None:
     """Say, once each, what a reader of the results would want to know of how they were made."""
     from bench.runs.index import rows
-    from bench.runs.provenance import problems
+    from bench.runs.made import problems
     from bench.runs.sources import outdated
 
     kept = {folder.name for folder in campaign.cached}
