@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.runs import packed, store
+from bench.runs.made import alike
 from bench.runs.manifest import FOLDER, read_manifest
-from bench.runs.provenance import alike
 
 CLOCKS = {
     "seconds", "search_seconds", "ranking_seconds", "checksum", "provenance", "files", "source",
