@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+import typer.core
 from typer.models import CommandInfo
 
 from bench.contracts import plugins
@@ -31,12 +32,24 @@ PluginsOption = Annotated[
 OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
 
 
+class Group(typer.core.TyperGroup):
+    """The commands; an empty word is refused before any of them takes it for this folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the words, then part them into options and arguments."""
+        for before, word in zip(["", *args], args, strict=False):
+            if not word or (word.startswith("--") and word.endswith("=") and word.count("=") == 1):
+                raise ValueError(f"{before or word}: empty; is a variable of the shell not set?")
+        return super().parse_args(ctx, args)
+
+
 def application() -> typer.Typer:
     """Put the commands together: every module of `bench.commands` registers its own."""
     import bench.commands
 
     app = typer.Typer(
         name="bench",
+        cls=Group,
         help="The reference suite for studying why differentiable architecture search fails.",
         no_args_is_help=True,
         add_completion=False,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.metrics import plural
 from bench.report.summary import Summary
-from bench.runs.provenance import alike, computed
+from bench.runs.made import alike, computed
 from bench.runs.sources import changed
 
 

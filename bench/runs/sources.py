@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -22,7 +21,9 @@ from bench.contracts.member import Member
 from bench.contracts.registry import seam_of
 from bench.runs import store
 from bench.runs.index import rows
-from bench.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from bench.runs.spec import RunSpec
 
 PACKAGE = Path(__file__).parents[1]
 ENGINE = (
@@ -103,10 +104,12 @@ def source(name: str) -> str:
     if name == "engine":
         return _hash(path for part in ENGINE for path in _files(PACKAGE / part))
     seam, _, member = name.partition("/")
+    if seam not in registry.SEAMS or not member.isidentifier():
+        return ""
+    for own in (PACKAGE / seam / f"{member}.py", PACKAGE / seam / member / "__init__.py"):
+        if own.is_file():  # found without loading its seam, which may take seconds
+            return _hash(_with_helpers(own, seam))
     try:
-        found = importlib.util.find_spec(f"bench.{seam}.{member}")
-        if found is not None and found.origin is not None:
-            return _hash(_with_helpers(Path(found.origin), seam))
         module = registry.located(seam, member)
         return "" if module is None else _hash(plugins.files(module))
     except (ImportError, KeyError, ValueError, OSError):
