@@ -80,7 +80,10 @@ def plan_command(
         warnings = [str(error)]
     expected: dict[str, float] = {}
     if ablation.until is not None:
-        expected = expected_pairs(ablation.until.most)
+        expected = {
+            name: max(pairs, min(ablation.until.least, ablation.until.most))
+            for name, pairs in expected_pairs(ablation.until.most).items()
+        }
         shown = set(ablation.seeds[: math.ceil(expected[SHOWN])])
         specs = [spec for spec in specs if spec.seed in shown]
     ended = {row["folder"]: row for row in index.rows(root)}

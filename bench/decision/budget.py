@@ -33,6 +33,9 @@ class Until(BaseModel):
 
     until: Literal["decided"] = "decided"
     most: int = Field(MOST, ge=1, le=MAX_SEEDS, description="seeds at most")
+    least: int = Field(
+        1, ge=1, le=MAX_SEEDS, description="pairs at least, decided or not: an effect wants a size"
+    )
     budget: Annotated[float | None, BeforeValidator(_duration)] = Field(
         None, gt=0, description="time for one call of the command, e.g. 5m; null: no limit"
     )

@@ -172,6 +172,24 @@ def test_seeds_are_a_budget(tmp_path: Path) -> None:
     assert "out of reach" in growth.status
 
 
+def test_an_effect_gets_the_pairs_that_it_wants_also_when_it_is_decided() -> None:
+    every, _ = specs("20")
+    until = Until(most=20, least=10)
+    ended = 0
+
+    def value(spec: RunSpec) -> float | None:
+        return None if spec.seed >= ended else 6.0 if spec.label == AGAINST else 0.0
+
+    growth = Growth(every, OF, AGAINST, Question(), until, value)
+    for ended in range(1, 11):
+        assert bool(growth.next()) == (ended < 10)
+        assert growth.over == (ended >= 10)
+    assert growth.decision().at == 6 and growth.decision().pairs == 10 and not growth.next()
+    growth.until = Until(most=20, least=10, budget=1e-9)
+    ended = 7
+    assert growth.over  # the time is spent
+
+
 def test_time_is_a_budget_and_no_run_begins_that_would_not_end_in_it() -> None:
     every, until = specs("5m")
     values: dict[tuple[str, int], float] = {}
