@@ -22,7 +22,7 @@ from bench.commands.run import (
     SeedsOption,
     SetOption,
     UntilOption,
-    check_only,
+    narrow,
     resolve,
     truth_doubts,
 )
@@ -71,7 +71,7 @@ def plan_command(
     from bench.runs.spec import default_output, plan
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-    check_only(ablation, only)
+    ablation = narrow(ablation, only, until_decided or budget is not None)
     specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
     try:

@@ -119,7 +119,9 @@ class Growth:
         others = [
             label
             for label in arms
-            if label not in (self.of, self.against) and not self.decision(label).decided
+            if label not in (self.of, self.against)
+            and (self.until.others is None or begun < self.until.others)
+            and not self.decision(label).decided
         ]
         return [arms[label] for label in (self.against, self.of, *others)]
 
@@ -137,7 +139,8 @@ class Growth:
         typical = (
             sorted(values)[len(values) // 2]
             for label, values in totals.items()
-            if label in (self.of, self.against) or not self.decision(label).decided
+            if label in (self.of, self.against)
+            or (self.until.others is None and not self.decision(label).decided)
         )
         return sum(typical) / self.side_by_side
 

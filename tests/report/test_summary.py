@@ -19,7 +19,8 @@ def test_a_clear_effect_is_answered_with_interval_seeds_p_and_failures(tmp_path:
     root = folder(tmp_path / "x", {"old": [ok(5)] * 8, "new": [ok(2)] * 8})
     summary = Summary.read(root)
     assert summary.answer == (
-        "Yes, skip count is lower as expected: skip count of new is 3.0 edges below that of old "
+        "Yes, skip count is lower as expected: 8 of 8 cells of old have collapsed (five sixths of the "
+        "edges without weights), 0 of 8 of new. Skip count of new is 3.0 edges below that of old "
         "(95 % interval −3.0 to −3.0; mean over 8 paired seeds). Sign-flip p = 0.0078. "
         "None of 16 runs failed."
     )
