@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,6 +37,9 @@ def _nb201() -> Space:
 class Truth:
     """Accuracies of architectures trained on their own, in percent.
 
+    A cell without a number of its own has that of the first isomorphic cell of the reference which
+    has one, by the space's canonical form: trained on their own the two are the same network.
+
     Attributes
     ----------
     accuracy
@@ -64,12 +68,14 @@ class Truth:
 
     def weights(self, cells: Sequence[str]) -> NDArray[np.float64]:
         """Return how many cells each one stands for [N]; all 1 where the table is no sample."""
-        return np.array([self.weight.get(cell, 0.0) if self.weight else 1.0 for cell in cells])
+        if not self.weight:
+            return np.ones(len(cells))
+        return np.array([self.weight.get(self.known_as(cell), 0.0) for cell in cells])
 
     def percentile(self, accuracy: float) -> float:
         """Return how many percent of the space's cells are worse, by the reference; NaN: no rank."""
         known = self.reference
-        means, weights = self.mean(known), self.weights(known)
+        means, weights = self.measured(known), self.weights(known)
         present = ~np.isnan(means)  # a cell without a number is not a better one
         if not weights[present].sum() or np.isnan(accuracy):
             return float("nan")
@@ -79,14 +85,42 @@ class Truth:
     def random(self) -> float:
         """The mean accuracy of a randomly drawn cell of the reference; NaN where there is none."""
         known = self.reference
-        means, weights = self.mean(known), self.weights(known)
+        means, weights = self.measured(known), self.weights(known)
         present = ~np.isnan(means)
         if not weights[present].sum():
             return float("nan")
         return float(np.average(means[present], weights=weights[present]))
 
+    def known_as(self, cell: str) -> str:
+        """Return the cell whose number this one has: itself, or an isomorphic one."""
+        if not np.isnan(self.measured([cell])[0]):
+            return cell
+        try:
+            canonical = self.space.canonical(self.space.decode(cell))
+        except ValueError:
+            return cell
+        return self._first.get(canonical, cell)
+
+    @functools.cached_property
+    def _first(self) -> dict[Hashable, str]:
+        """What isomorphic cells share → the first cell of the reference that has a number."""
+        found: dict[Hashable, str] = {}
+        known = list(self.reference)
+        for cell, mean in zip(known, self.measured(known), strict=True):
+            if not np.isnan(mean):
+                found.setdefault(self.space.canonical(self.space.decode(cell)), cell)
+        return found
+
     def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """Return the mean accuracy over seeds for each cell [N]; NaN where there is none."""
+        """Return the mean accuracy over seeds for each cell [N], or an isomorphic one's; NaN: none."""
+        means = self.measured(cells)
+        lacking = np.flatnonzero(np.isnan(means)).tolist()
+        if lacking:
+            means[lacking] = self.measured([self.known_as(cells[i]) for i in lacking])
+        return means
+
+    def measured(self, cells: Sequence[str]) -> NDArray[np.float64]:
+        """Return the mean accuracy over seeds of each cell itself [N]; NaN where it has none."""
         missing = np.array([np.nan])
         rows = [self.accuracy.get(cell, missing) for cell in cells]
         if not rows:
@@ -109,7 +143,7 @@ class Truth:
     def best(self) -> float:
         """The highest mean accuracy of the reference; NaN where there is none."""
         known = self.reference
-        return float(np.nanmax(self.mean(known))) if known else float("nan")
+        return float(np.nanmax(self.measured(known))) if known else float("nan")
 
     def accuracy_of(self, cell: str, notify: Callable[[str], None] = lambda text: None) -> float:
         """Return the mean accuracy of a cell that a search has found; NaN where unknown.

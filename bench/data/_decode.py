@@ -23,8 +23,11 @@ LARGEST = 256 << 20
 """Bytes of an image file."""
 PIXELS = 1 << 26
 """Pixels of an image; more are a mistake or a bomb."""
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+"""What is read, whatever a file is called: Pillow knows kinds besides that start other programs."""
 EXACT = frozenset({"1", "L", "RGB", "P"})
 """Modes whose pixels have 8 bits or fewer, and no more than grey or red, green and blue."""
+TRANSPARENT = "has transparent pixels; put it on a background of your choice"
 COLOURS = frozenset({"CMYK", "YCbCr"})
 """Modes of 8-bit colour in other terms; Pillow's conversion to RGB is the usual one."""
 
@@ -90,11 +93,18 @@ def _room(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def _pixels(data: bytes, grey: bool, resize: int | None) -> NDArray[np.uint8]:
     """Decode one image to [C, H, W]; raises whatever is wrong with it."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     with warnings.catch_warnings():  # what they warn of is refused here, or harmless
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data)) as image:
+        try:
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            said = (
+                f"of {', '.join(FORMATS[:-1])} or {FORMATS[-1]}" if data else "at all: it is empty"
+            )
+            raise ValueError(f"no image {said}") from None
+        with opened as image:
             if image.width * image.height > PIXELS:
                 raise ValueError(
                     f"{image.width}x{image.height} are more than the {PIXELS:,} pixels expected"
@@ -122,11 +132,13 @@ def _eight_bits(image: Image, kind: str) -> Image:
 
     if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.uint32)
+        if (values == image.info.get("transparency")).any():
+            raise ValueError(TRANSPARENT)
         return images.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
         alpha = image.convert("RGBA")
         if alpha.getchannel("A").getextrema() != (255, 255):
-            raise ValueError("has transparent pixels; put it on a background of your choice")
+            raise ValueError(TRANSPARENT)
         return alpha.convert("RGB")
     if image.mode in EXACT | COLOURS:
         return image

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from bench.data import DataError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"}
+)
+UNREAD = frozenset(
+    {".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".ico", ".pcx", ".psd", ".dds"}
+    | {".svg", ".eps", ".exr", ".hdr", ".dng", ".npy", ".dcm"}
+)
+"""Endings of images that are not read: who has some among others wants to know."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +111,27 @@ def listed(
 
 
 def _images(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the images of one class; raises OSError, DataError where nothing else is there."""
+    """Yield the images of one class.
+
+    Raises OSError; DataError where nothing else is there, or images are that would be passed over.
+    """
     others, any_image = "", False
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+            ending = os.path.splitext(entry.name)[1].lower()
+            if ending in UNREAD:
+                raise DataError(
+                    f"image_folder: {entry.path!r}: images that end in {ending} are not read; "
+                    "convert it to PNG, or take it away"
+                )
+            if ending not in SUFFIXES:
+                if entry.is_dir() and (inner := _holds_images(entry.path)):
+                    raise DataError(
+                        f"image_folder: {inner!r}: images lie in the class's folder itself, not in "
+                        "folders inside it"
+                    )
                 others = entry.path
                 continue
             look = entry.stat()
@@ -122,3 +144,13 @@ def _images(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             f"image_folder: {str(folder)!r} holds no image, but {others!r}; images end in "
             f"{', '.join(sorted(SUFFIXES))} and lie in the class's folder itself"
         )
+
+
+def _holds_images(folder: str) -> str:
+    """Return an image of a folder inside a class; empty where it holds none."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            ending = os.path.splitext(entry.name)[1].lower()
+            if not entry.name.startswith(".") and ending in SUFFIXES | UNREAD:
+                return entry.path
+    return ""

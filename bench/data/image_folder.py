@@ -26,8 +26,10 @@ class ImageFolder(DataSource):
     folders are looked up among them. Hidden folders and files are left alone. Mean and deviation are
     those of the training images.
 
-    Pixels are 8 bits: 16-bit grey is scaled. Images lie as their EXIF orientation says. What has no
-    exact 8-bit form is refused by name: transparency, floating point, several frames.
+    Pixels are 8 bits: 16-bit grey is scaled, of 16-bit colour the high byte is taken. Images lie as
+    their EXIF orientation says. What has no exact 8-bit form is refused by name: transparency,
+    floating point, several frames; so are images that would be passed over, of other kinds or in
+    folders inside a class.
 
     Decoded once and kept in the cache (``$BENCH_CACHE``) under a hash of all files' bytes.
     """

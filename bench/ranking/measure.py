@@ -12,9 +12,7 @@ from bench.contracts.identity import described
 from bench.ranking.correlation import tau_b
 from bench.ranking.evaluate import evaluate
 from bench.ranking.panel import Panel, panel
-from bench.ranking.population import Sample
 from bench.ranking.protocol import Protocol
-from bench.statistics import Floats
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -96,15 +94,6 @@ class Ranking:
         return found
 
 
-def _as_sampled(sample: Sample, weights: Floats) -> Sample:
-    """Let cells stand for others as the truth's own sample has it; who stands for none is out."""
-    rows = np.flatnonzero(weights > 0)
-    cells, weights = [sample.cells[i] for i in rows.tolist()], weights[rows]
-    if len(cells) and (weights == weights[0]).all():
-        return Sample(cells)
-    return Sample(cells, weights, np.zeros(len(cells), dtype=np.int64))
-
-
 def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.
 
@@ -116,12 +105,7 @@ def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     space, truth = setup.space, setup.truth
     if truth is None or not truth.reference:
         raise ValueError("truth: a ranking needs ground truth that knows cells beforehand")
-    known = None
-    if protocol.population.by_truth and space.enumerable:
-        known = truth.mean([space.encode(cell) for cell in space.unique()])
-    sample = protocol.population.draw(space, known)
-    if protocol.population.kind == "known":
-        sample = _as_sampled(sample, truth.weights([space.encode(cell) for cell in sample.cells]))
+    sample = protocol.population.drawn(space, truth)
     names = [space.encode(cell) for cell in sample.cells]
     worth = truth.mean(names)
     scores = evaluate(setup, state, sample.cells, protocol)
@@ -138,7 +122,7 @@ def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     )
     if sample.weights is not None and sample.strata is not None:
         table["weight"], table["stratum"] = sample.weights, sample.strata
-    by_seed = [truth.accuracy.get(name, np.array([np.nan])) for name in names]
+    by_seed = [truth.accuracy.get(truth.known_as(name), np.array([np.nan])) for name in names]
     seeds = max(len(row) for row in by_seed)
     truths = np.array(
         [np.pad(row, (0, seeds - len(row)), constant_values=np.nan) for row in by_seed]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.contracts.identity import Place, file_digest
 from bench.contracts.space import Architecture, Space
+from bench.contracts.truth import Truth
 from bench.streams import generator
 
 FEWEST = 20
@@ -103,13 +104,29 @@ class Population(BaseModel):
             return f"{said} needs every cell of {space.name}, which has too many; give a size"
         return ""
 
-    def draw(self, space: Space, truth: NDArray[np.float64] | None = None) -> Sample:
+    def drawn(self, space: Space, truth: Truth | None) -> Sample:
+        """Return the architectures, by what a truth knows of them; see `draw`."""
+        if truth is None or not self.by_truth or not space.enumerable:
+            return self.draw(space)
+        unique = [space.encode(cell) for cell in space.unique()]
+        stands = truth.weights(unique) if truth.weight else None
+        return self.draw(space, truth.mean(unique), stands)
+
+    def draw(
+        self,
+        space: Space,
+        truth: NDArray[np.float64] | None = None,
+        stands: NDArray[np.float64] | None = None,
+    ) -> Sample:
         """Return the architectures, in the order of the space.
 
         Parameters
         ----------
         truth
             True accuracies of ``space.unique()`` [6466]; needed by ``stratified`` and ``top``.
+        stands
+            How many cells each of them stands for [6466], where the truth is itself a sample: then
+            deciles are those of the space, and design weights count what is stood for.
 
         Raises
         ------
@@ -130,13 +147,16 @@ class Population(BaseModel):
             if truth is None:
                 raise ValueError(f"population: {self.kind} needs ground truth")
             keep &= ~np.isnan(truth)
+            if stands is not None:
+                keep &= stands > 0
             rows = np.flatnonzero(keep)
             if len(rows) < FEWEST and self.kind != "known":
                 raise ValueError(
                     f"population: {self.kind} needs at least {FEWEST} cells of known accuracy, so that "
                     f"every tenth of them has two to compare; the truth knows {len(rows)}"
                 )
-            return self._by_truth([cells[i] for i in rows.tolist()], truth[rows])
+            weights = np.ones(len(rows)) if stands is None else stands[rows]
+            return self._by_truth([cells[i] for i in rows.tolist()], truth[rows], weights)
         chosen = [cells[i] for i in np.flatnonzero(keep).tolist()]
         if self.size is None or self.size >= len(chosen):
             return Sample(chosen)
@@ -162,32 +182,44 @@ class Population(BaseModel):
         drawn: NDArray[np.int64] = np.sort(order[:size].numpy())
         return drawn
 
-    def _by_truth(self, cells: list[Architecture], truth: NDArray[np.float64]) -> Sample:
+    def _by_truth(
+        self, cells: list[Architecture], truth: NDArray[np.float64], stands: NDArray[np.float64]
+    ) -> Sample:
         """Take the top tenth whole and, for ``stratified``, a share of every other decile."""
-        rank = np.empty(len(cells), dtype=np.int64)
-        rank[np.argsort(truth, kind="stable")] = np.arange(len(cells))
-        decile = rank * 10 // len(cells)
         if self.kind == "known":
             rows = np.arange(len(cells))
             if self.size is not None and self.size < len(rows):
                 rows = self._some(len(rows), self.size, "population")
-            return Sample([cells[i] for i in rows.tolist()])
+            return self._standing(cells, rows, stands)
+        order = np.argsort(truth, kind="stable")
+        worse = np.empty(len(cells))
+        worse[order] = np.cumsum(stands[order]) - stands[order]
+        decile = np.minimum(9, np.floor(10 * worse / stands.sum()).astype(np.int64))
         if self.kind == "top":
             rows = np.flatnonzero(decile == 9)
             if self.size is not None and self.size < len(rows):
                 rows = rows[self._some(len(rows), self.size, "population")]
-            return Sample([cells[i] for i in rows.tolist()])
-        weights, drawn = np.ones(len(cells)), []
-        for label in range(10):
+            return self._standing(cells, rows, stands)
+        weights, drawn = stands.copy(), []
+        for label in np.unique(decile).tolist():  # where one stands for many, a tenth may be empty
             members = np.flatnonzero(decile == label)
             size = len(members)
             if self.size is not None and (label < 9 or self.top_tenth == "share"):
                 size = min(size, max(2, round(self.size / 10)))
             rows = members[self._some(len(members), size, "stratum", label)]
-            weights[rows] = len(members) / size
+            weights[rows] *= stands[members].sum() / stands[rows].sum()
             drawn.append(rows)
         rows = np.sort(np.concatenate(drawn))
         return Sample([cells[i] for i in rows.tolist()], weights[rows], decile[rows])
+
+    def _standing(
+        self, cells: list[Architecture], rows: NDArray[np.int64], stands: NDArray[np.float64]
+    ) -> Sample:
+        """Take cells at what they stand for, all in one stratum; no weights where that is the same."""
+        chosen, weights = [cells[i] for i in rows.tolist()], stands[rows]
+        if (weights == weights[:1]).all():
+            return Sample(chosen)
+        return Sample(chosen, weights, np.zeros(len(chosen), dtype=np.int64))
 
     def _listed(self, space: Space) -> list[Architecture]:
         """Read the cells of a file, one per line; blank lines and ``#`` comments are left out."""

@@ -28,7 +28,7 @@ def as_numbers(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(runs: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Say which derived cells the truth does not know, and why a τ of finished runs is undefined.
+    """Say which derived cells the truth does not know itself, and why a τ of finished runs is undefined.
 
     Parameters
     ----------
@@ -48,6 +48,11 @@ def reasons(runs: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> Ite
             f"The truth does not know the derived cell of {lost} of {len(judged)} finished "
             "runs: their true accuracy, regret and percentile are missing, and what is said of "
             "these holds for the other runs only."
+        )
+    if twins := sum("isomorphic" in results[str(row["folder"])]["truth"] for row in judged):
+        yield (
+            f"The truth knows the derived cell of {twins} of {len(judged)} finished runs by an "
+            "isomorphic one, the same network, whose accuracy is given."
         )
     counts: Counter[tuple[str, str]] = Counter()
     for folder in ok["folder"]:

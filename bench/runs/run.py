@@ -278,6 +278,8 @@ def judge_cell(
             "best": truth.best,
             "random": truth.random,
         }
+        if (known := truth.known_as(outcome["cell"])) != outcome["cell"]:
+            outcome["truth"]["isomorphic"] = known  # whose accuracy it is
     return outcome
 
 

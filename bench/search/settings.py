@@ -201,10 +201,7 @@ class Settings(_Model):
             return None
         truth = self.truth.of(self.space, self.data)
         if self.ranks and self.ranking is not None and self.ranking.population.by_truth:
-            unique = [self.space.encode(cell) for cell in self.space.unique()]
-            self.ranking.population.draw(
-                self.space, truth.mean(unique)
-            )  # now, not after the search
+            self.ranking.population.drawn(self.space, truth)  # now, not after the search
         return truth
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.ablation.layers import Layer
@@ -75,13 +74,12 @@ class Tabulation(BaseModel):
 
     def design(self) -> dict[str, tuple[float, int]]:
         """Cell → how many cells of the population it stands for, and the label of its stratum."""
-        truth: NDArray[np.float64] | None = None
+        table = None
         if self.truth is not None:
             table = self.truth.of(self.space, self.data)
             if not self.truth.ranks:
                 raise TruthError(f"truth: {self.truth.name} knows no cell before it is trained")
-            truth = table.mean([self.space.encode(cell) for cell in self.space.unique()])
-        sample = self.population.draw(self.space, truth)
+        sample = self.population.drawn(self.space, table)
         names = [self.space.encode(cell) for cell in sample.cells]
         weights = np.ones(len(names)) if sample.weights is None else sample.weights
         strata = np.zeros(len(names), int) if sample.strata is None else sample.strata

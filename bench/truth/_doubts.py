@@ -31,15 +31,17 @@ def doubts(truth: Truth, space: Space, population: Population | None) -> list[st
     from bench.truth._summary import checks  # late: saves start-up time
 
     found = []
-    worth = truth.mean([space.encode(cell) for cell in space.architectures()])
+    every = [space.encode(cell) for cell in space.architectures()]
+    own, worth = truth.measured(every), truth.mean(every)
     if lacking := int(np.isnan(worth).sum()):
+        twins = int(np.isnan(own).sum()) - lacking
         found.append(
-            f"the truth knows {len(worth) - lacking:,} of the {len(worth):,} cells of {space.name}; "
-            "where a search derives one of the others, its true accuracy and regret are missing"
+            f"the truth knows {len(worth) - lacking - twins:,} of the {len(worth):,} cells of {space.name}"
+            + (f" and {twins:,} by isomorphic ones" if twins else "")
+            + "; where a search derives one of the others, its true accuracy and regret are missing"
         )
     if population is not None:
-        unique = truth.mean([space.encode(cell) for cell in space.unique()])
-        cells = population.draw(space, unique if population.by_truth else None).cells
+        cells = population.drawn(space, truth).cells
         unknown = int(np.isnan(truth.mean([space.encode(cell) for cell in cells])).sum())
         if unknown:
             found.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +20,18 @@ class Ranked(Trained):
     ----------
     sampled
         The cells of the sample, among which others have a rank.
-    twins
-        What isomorphic cells share → the cell of the sample that has it. Trained alone they are the
-        same network, so that one's accuracy is the others'.
     """
 
     sampled: Sequence[str] = dataclasses.field(kw_only=True)
-    twins: Mapping[Hashable, str] = dataclasses.field(kw_only=True)
 
     @property
     def reference(self) -> list[str]:
         """The cells of the sample, not those that happened to be found."""
         return list(self.sampled)
 
-    def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """See `Truth.mean`; of isomorphic cells one needs to be known."""
-        return super().mean([self._twin(cell) for cell in cells])
-
     def accuracy_of(self, cell: str, notify: Callable[[str], None] = lambda text: None) -> float:
         """Return the mean accuracy of a cell; trains it where neither it nor a twin is known."""
-        known = self._twin(cell)
+        known = self.known_as(cell)
         if known not in self.accuracy:
             found = [self._train(cell, seed, notify) for seed in range(self.seeds)]
             places = max(map(len, self.accuracy.values()), default=0)
@@ -47,15 +39,6 @@ class Ranked(Trained):
             row[: len(found)] = found
             self.accuracy[cell] = row
         return float(self.mean([known])[0])
-
-    def _twin(self, cell: str) -> str:
-        if cell in self.accuracy:
-            return cell
-        try:
-            canonical = self.space.canonical(self.space.decode(cell))
-        except ValueError:
-            return cell
-        return self.twins.get(canonical, cell)
 
 
 def ranked(
@@ -77,12 +60,10 @@ def ranked(
         How many cells of the space each stands for; empty: all the same.
     """
     own = {f.name: getattr(asked, f.name) for f in dataclasses.fields(asked)}
-    space = asked.space
     own |= {
         "accuracy": dict(accuracy),
         "weight": dict(weight),
         "provenance": provenance,
         "sha256": sha256,
     }
-    twins = {space.canonical(space.decode(cell)): cell for cell in accuracy}
-    return Ranked(**own, sampled=tuple(accuracy), twins=twins)
+    return Ranked(**own, sampled=tuple(accuracy))

@@ -105,7 +105,7 @@ def summary(truth: Truth) -> dict[str, Any]:
     """
     names = list(truth.reference)
     table = np.stack([truth.accuracy[name] for name in names])
-    means = truth.mean(names)
+    means = truth.measured(names)
     measured = ~np.isnan(means)
     classes = {_canonical(name, truth.space): i for i, name in enumerate(names) if measured[i]}
     first = list(classes.values())
@@ -145,7 +145,7 @@ def checks(truth: Truth) -> list[Check]:
     """
     space = truth.space
     names = list(truth.accuracy)
-    means = truth.mean(names)
+    means = truth.measured(names)
     names = [name for name, mean in zip(names, means, strict=True) if not np.isnan(mean)]
     means = means[~np.isnan(means)]
     connected = np.array([space.connected(space.decode(name)) for name in names])

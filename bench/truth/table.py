@@ -26,8 +26,9 @@ class Table(TruthSource):
     measurement is said by ``column`` or by ``dataset``, ``split`` and ``budget``; what is not said
     is CIFAR-10, test, 200 epochs.
 
-    Cells are NAS-Bench-201 strings or genotypes of the DARTS space; a cell that the table does not
-    hold has no accuracy.
+    Cells are NAS-Bench-201 strings or genotypes of the DARTS space. A cell that the table does not
+    hold has the accuracy of the first isomorphic one that it holds (the same network by the space's
+    canonical form; the result and the page say so), and none where there is no such cell.
     """
 
     space: ClassVar[str | None] = None

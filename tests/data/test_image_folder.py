@@ -178,6 +178,41 @@ def test_sizes_are_one_or_resized(root):
     assert found.pixels.shape == (9, 3, 5, 5) and found.pixels[4].unique().tolist() == [10]
 
 
+def test_transparency_of_sixteen_bits_is_refused(tmp_path):
+    (tmp_path / "x" / "a").mkdir(parents=True)
+    image = Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6) * 1000)
+    image.save(tmp_path / "x" / "a" / "0.png", transparency=7)  # no pixel has it
+    assert one(tmp_path / "x", grey=True).shape == (1, 6, 6)
+    image.save(tmp_path / "x" / "a" / "0.png", transparency=5000)
+    with pytest.raises(DataError, match=r"a/0.png': has transparent pixels"):
+        one(tmp_path / "x")
+
+
+# Images that would be passed over
+
+
+@pytest.mark.parametrize("name", ["z.PNG", "z.jpe", "z.JFIF", "z.gif", "z.Tiff", "z.webp"])
+def test_whatever_a_known_kind_of_image_is_called_it_counts(root, name):
+    kind = {".jpe": "JPEG", ".jfif": "JPEG"}.get(Path(name).suffix.lower())
+    Image.new("RGB", (6, 6), (9, 9, 9)).save(root / "train" / "a" / name, kind)
+    found = source(root).load()
+    assert found.labels.tolist() == [0] * 5 + [1] * 4
+    assert abs(float(found.pixels[4].float().mean()) - 9) < 2
+
+
+@pytest.mark.parametrize("name", ["z.heic", "z.AVIF", "deeper/z.png", "deeper/z.avif"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_that_are_not_read_are_refused_by_name(root, split, name):
+    path = root / split / "b" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    with pytest.raises(DataError, match=name):
+        source(root).load(train=split == "train")
+    path.unlink()
+    (path.parent / "notes.txt").write_text("x")  # what is no image is left alone
+    assert len(source(root).load(train=split == "train")) == 8
+
+
 # Files that are none
 
 
@@ -248,6 +283,35 @@ def test_whatever_a_decoder_raises_names_the_file(root, monkeypatch):
         with pytest.raises(DataError, match=r"a/0\.png'") as caught:
             source(root).load()
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_another_program_would_decode_is_not_given_to_it(root, tmp_path, monkeypatch):
+    """PostScript is a program, and Pillow runs Ghostscript on it, whatever the file is called."""
+    ran = tmp_path / "ran"
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    text = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n%%EndComments\nshowpage\n"
+    path = root / "train" / "a" / "2.png"
+    path.write_text(text)
+    with pytest.raises(OSError), Image.open(path) as image:  # it would
+        image.load()
+    assert ran.exists()
+    ran.unlink()
+    with pytest.raises(DataError, match=r"a/2\.png': no image of PNG"):
+        source(root).load()
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"<svg/>", b"GIF89a"])
+def test_what_is_no_image_is_said_without_the_decoders_insides(root, content):
+    (root / "train" / "a" / "2.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a/2\.png'") as caught:
+        source(root).load()
+    assert "object at" not in str(caught.value)
 
 
 # The cache

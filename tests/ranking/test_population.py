@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.contracts import registry
+from bench.contracts.truth import Truth
 from bench.ranking.correlation import tau_b
 from bench.ranking.population import Population
 from bench.search.settings import Settings
@@ -96,8 +97,7 @@ def test_too_few_known_cells_are_said_before_a_search_begins(tmp_path, kind, kno
             settings.load_truth()
         return
     truth = settings.load_truth()
-    unique = [settings.space.encode(cell) for cell in settings.space.unique()]
-    sample = settings.ranking.population.draw(settings.space, truth.mean(unique))
+    sample = settings.ranking.population.drawn(settings.space, truth)
     assert len(sample.cells) >= 2
 
 
@@ -117,3 +117,43 @@ def test_known_cells_are_those_with_a_truth():
     assert everything == list(SPACE.unique())[::100]
     some = Population(kind="known", size=20).draw(SPACE, truth).cells
     assert len(some) == 20 and set(some) < set(everything)
+
+
+def sample_of(cells, truth, weight):
+    """A truth that is a weighted sample of the space."""
+    names = [SPACE.encode(cell) for cell in cells]
+    accuracy = {name: np.array([value]) for name, value in zip(names, truth, strict=True)}
+    return Truth(accuracy, "d", 1, "test", "", "", weight=dict(zip(names, weight, strict=True)))
+
+
+def test_a_draw_from_a_weighted_sample_stands_for_the_space():
+    """Of a sample with few bad cells, each of which stands for many."""
+    rng = np.random.default_rng(0)
+    worth = rng.gamma(2, 10, size=6466)
+    bad = np.flatnonzero(worth < np.median(worth))
+    good = np.flatnonzero(worth >= np.median(worth))
+    rows = np.sort([*rng.choice(bad, 300, replace=False), *rng.choice(good, 2700, replace=False)])
+    weight = np.where(worth[rows] < np.median(worth), len(bad) / 300, len(good) / 2700)
+    truth = sample_of([SPACE.unique()[i] for i in rows], worth[rows], weight)
+    sample = Population(kind="stratified", size=900).drawn(SPACE, truth)
+    assert sample.weights.sum() == pytest.approx(6466)
+    row = {cell: i for i, cell in enumerate(SPACE.unique())}
+    drawn = [row[cell] for cell in sample.cells]
+    assert np.average(worth[drawn], weights=sample.weights) == pytest.approx(worth.mean(), rel=0.02)
+    best = [i for i, stratum in zip(drawn, sample.strata, strict=True) if stratum == 9]
+    assert min(worth[best]) == pytest.approx(np.quantile(worth, 0.9), rel=0.02)
+    top = Population(kind="top", size=None).drawn(SPACE, truth)
+    assert {row[cell] for cell in top.cells} == set(best)
+
+
+def test_cells_that_stand_for_none_are_not_drawn():
+    cells, weight = SPACE.unique()[:60], [1.0] * 59 + [0.0]
+    truth = sample_of(cells, np.arange(60.0), weight)
+    for kind in ("known", "stratified", "top"):
+        assert cells[59] not in Population(kind=kind, size=None).drawn(SPACE, truth).cells
+
+
+def test_one_cell_may_stand_for_more_than_a_tenth():
+    truth = sample_of(SPACE.unique()[:30], np.arange(30.0), [1.0] * 29 + [100.0])
+    sample = Population(kind="stratified", size=20).drawn(SPACE, truth)
+    assert sample.weights.sum() == pytest.approx(129)

@@ -142,3 +142,12 @@ def test_why_tau_is_undefined_is_said(tmp_path: Path) -> None:
     expected = "τ by accuracy is undefined in 3 of 4 finished runs: 241 of 500 truth are NaN"
     assert expected in summary.unknown
     assert everything(summary).count(expected) == 3  # terminal, Markdown, page
+
+
+def test_a_cell_that_is_known_by_an_isomorphic_one_is_said(tmp_path: Path) -> None:
+    first, second = builders.ok(1, 80.0), builders.ok(1, 81.0)
+    first["truth"] = {**first["truth"], "isomorphic": "another"}
+    runs = {"old": [first, second], "new": [builders.ok(1, 80.0), builders.ok(1, 81.0)]}
+    summary = Summary.read(builders.folder(tmp_path / "runs", runs))
+    said = "knows the derived cell of 1 of 4 finished runs by an isomorphic one"
+    assert said in summary.unknown and said in render(summary)

@@ -47,7 +47,10 @@ def test_a_whole_and_right_table_raises_no_doubt(synthetic: Path) -> None:
 
 def test_a_partial_table_is_said_before_the_search(partial: Table) -> None:
     said = doubts(partial.load(), SPACE, Population(size=300))
-    assert "knows 500 of the 15,625 cells" in said[0]
+    classes = {SPACE.canonical(SPACE.decode(name)) for name in partial.load().accuracy}
+    twins = sum(SPACE.canonical(cell) in classes for cell in SPACE.architectures()) - 500
+    assert twins > 500
+    assert f"knows 500 of the 15,625 cells of nb201 and {twins} by isomorphic ones" in said[0]
     assert "of the 300 cells that are to be ranked have no truth" in said[1]
     assert "ranking.population.kind=known" in said[1]
     assert len(doubts(partial.load(), SPACE, Population(kind="known"))) == 1
@@ -137,3 +140,56 @@ def test_a_table_whose_weights_are_empty_stands_for_itself(tmp_path):
 
     assert weights(pa.table({"arch": ["a", "b"], "weight": [None, None]})) == {}
     assert weights(pa.table({"arch": ["a", "b"], "weight": [2.0, None]})) == {"a": 2.0}
+
+
+def twin_of(name: str) -> str:
+    """Another cell of the same class."""
+    canonical = SPACE.canonical(SPACE.decode(name))
+    same = (cell for cell in SPACE.architectures() if SPACE.canonical(cell) == canonical)
+    return next(other for cell in same if (other := SPACE.encode(cell)) != name)
+
+
+ONCE = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
+
+
+def test_a_cell_that_is_lacking_has_the_accuracy_of_an_isomorphic_one(tmp_path: Path) -> None:
+    """Or what a search finds would be unknown to a table of all unique cells."""
+    from types import SimpleNamespace
+
+    from bench.runs.run import judge_cell
+
+    twin = twin_of(ONCE)
+    stranger = "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    truth = table(tmp_path / "t.csv", {ONCE: 91.0, stranger: 40.0}).load()
+    setup: Any = SimpleNamespace(space=SPACE, truth=truth)
+    found = judge_cell(setup, SPACE.decode(twin))
+    assert (found["true_accuracy"], found["regret"], found["percentile"]) == (91.0, 0.0, 50.0)
+    assert found["truth"]["isomorphic"] == ONCE
+    assert "isomorphic" not in judge_cell(setup, SPACE.decode(ONCE))["truth"]
+    six = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+    assert np.isnan(judge_cell(setup, SPACE.decode(six))["true_accuracy"])
+
+
+@pytest.mark.parametrize("empty", ["", "nan"])
+def test_a_cell_without_a_number_has_that_of_an_isomorphic_one(empty: str, tmp_path: Path) -> None:
+    """And its own, where it has one, whatever the other's."""
+    twin = twin_of(ONCE)
+    path = tmp_path / "t.csv"
+    path.write_text(f"arch,cifar10_test_200\n{ONCE},{empty}\n{twin},88\n")
+    truth = Table(path=path).load()
+    assert truth.mean([ONCE, twin]).tolist() == [88, 88]
+    assert np.isnan(truth.measured([ONCE])[0])
+    path.write_text(f"arch,cifar10_test_200\n{ONCE},87\n{twin},88\n")
+    assert Table(path=path).load().mean([ONCE, twin]).tolist() == [87, 88]
+
+
+def test_whichever_cell_of_a_class_is_tabulated_it_can_be_ranked(tmp_path: Path) -> None:
+    """The population's own representative need not be the table's."""
+    every = builders.everything()
+    last = {SPACE.canonical(SPACE.decode(name)): name for name in every}
+    names = list(last.values())[::16]
+    truth = table(tmp_path / "t.csv", {name: every[name] for name in names}).load()
+    sample = Population(kind="known", size=None).drawn(SPACE, truth)
+    found = [SPACE.encode(cell) for cell in sample.cells]
+    assert len(found) == len(names) and not set(found) <= set(names)
+    assert sorted(truth.mean(found)) == sorted(every[name] for name in names)
