@@ -85,7 +85,14 @@ def plan_command(
             for name, pairs in expected_pairs(ablation.until.most).items()
         }
         shown = set(ablation.seeds[: math.ceil(expected[SHOWN])])
-        specs = [spec for spec in specs if spec.seed in shown]
+        contrast, others = ablation.contrast, ablation.until.others
+        few = set(ablation.seeds[:others])
+        specs = [
+            spec
+            for spec in specs
+            if spec.seed in shown
+            and (spec.label in (contrast.of, contrast.against) or spec.seed in few)
+        ]
     ended = {row["folder"]: row for row in index.rows(root)}
     done = {name for name, row in ended.items() if row.get("status") == "ok"}
     planned, rates = [(spec, spec.folder) for spec in specs], dict[str, float]()
