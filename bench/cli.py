@@ -6,17 +6,41 @@ Exit codes: 0 ok, 1 some runs failed, 2 usage or configuration, 3 regression, 13
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import pkgutil
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
 import typer
+import typer.core
+from typer.models import CommandInfo
 
+from bench.contracts import plugins
 from bench.names import shown
 from bench.terminal import forgiving
 
+PLUGINS = "plugins"
+PluginsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugins", metavar="PATH", help="A file or folder of members of one's own (repeatable)."
+    ),
+]
 OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Group(typer.core.TyperGroup):
+    """The commands; an empty word is refused before any of them takes it for this folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the words, then part them into options and arguments."""
+        for before, word in zip(["", *args], args, strict=False):
+            if not word or (word.startswith("--") and word.endswith("=") and word.count("=") == 1):
+                raise ValueError(f"{before or word}: empty; is a variable of the shell not set?")
+        return super().parse_args(ctx, args)
 
 
 def application() -> typer.Typer:
@@ -25,6 +49,7 @@ def application() -> typer.Typer:
 
     app = typer.Typer(
         name="bench",
+        cls=Group,
         help="The reference suite for studying why differentiable architecture search fails.",
         no_args_is_help=True,
         add_completion=False,
@@ -43,7 +68,41 @@ def application() -> typer.Typer:
     for module in pkgutil.iter_modules(bench.commands.__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"bench.commands.{module.name}").register(app)
+    for info in _commands(app):
+        if info.callback is not None:
+            info.callback = with_plugins(info.callback)
     return app
+
+
+def _commands(app: typer.Typer) -> Iterator[CommandInfo]:
+    """Yield every command, those of groups included."""
+    yield from app.registered_commands
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from _commands(group.typer_instance)
+
+
+def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that also takes ``--plugins``, and names what it is given before it begins."""
+    if PLUGINS in (signature := inspect.signature(command)).parameters:
+        return command  # a group that several applications share
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()
+    ]
+
+    def run(**arguments: Any) -> Any:
+        for path in arguments.pop(PLUGINS) or ():
+            plugins.use(path)
+        return command(**arguments)
+
+    added = inspect.Parameter(
+        PLUGINS, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=PluginsOption
+    )
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {**hints, PLUGINS: PluginsOption}
+    run.__signature__ = signature.replace(parameters=[*own, added])  # type: ignore[attr-defined]
+    return run
 
 
 def main() -> None:

@@ -1,20 +1,22 @@
 """Opening files that others may have made: regular ones only, of bounded size, checked once open.
 
 Opening a named pipe waits for ever, a device may have no end, a link leads elsewhere, and a few
-bytes may unpack into gigabytes. So nothing in `bench` opens a file for reading but through here;
-a test walks the source for other ways.
+bytes may unpack into gigabytes. So nothing in `bench` opens a file but through here; a test walks
+the source for other ways. What is written is there whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 FLAGS = (
     os.O_RDONLY
@@ -97,6 +99,73 @@ def read_text(path: Path | str, limit: int, *, links: bool = True) -> str:
     except UnicodeDecodeError as error:
         raise UnfitFileError(f"{path}: not UTF-8 text (byte {error.start})") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path | str, limit: int, *, links: bool = True) -> Any:
+    """Return what a regular file of JSON says; see `open_regular`.
+
+    Raises
+    ------
+    UnfitFileError
+        Also when it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read(path, limit, links=links))
+    except UnfitFileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UnfitFileError(f"{path}: not JSON ({' '.join(str(error).split())[:120]})") from None
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that it is there whole or not at all: temporary file, fsync, rename.
+
+    Parameters
+    ----------
+    durable
+        Wait until it is on the disk; without, a power cut may leave it empty or old.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o644)  # temporary files are private; results are for colleagues
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # where it can neither be written nor removed
+            os.unlink(temporary)
+        raise
+    if durable and hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to the end of a regular file, no link, made where it is missing; on the disk afterwards.
+
+    Raises
+    ------
+    UnfitFileError
+        When something else stands in its place.
+    OSError
+        When it cannot be written.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _regular(os.stat(path, follow_symlinks=False), path)
+    flags = FLAGS & ~os.O_RDONLY | os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    with os.fdopen(handle, "ab") as file:
+        _regular(os.fstat(handle), path)
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
 
 
 def unpack(packed: IO[bytes], limit: int, source: Path | str) -> bytes:

@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
@@ -88,6 +87,8 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
     ValueError
         Unless 0 ≤ successes ≤ total.
     """
+    from scipy import stats  # late: takes a second
+
     if not 0 <= successes <= total:
         raise ValueError(f"need 0 <= successes <= total, not {successes} of {total}")
     if total == 0:
@@ -314,6 +315,8 @@ def minimum_detectable(
     takes differences to be about normal, which bimodal outcomes are not. Infinite where
     `too_few_seeds` holds; NaN when a difference is.
     """
+    from scipy import stats  # late: takes a second
+
     d = _floats(differences)
     if np.isnan(d).any():
         return math.nan

@@ -57,7 +57,7 @@ def _one(document: Document, place: KeyPath, item: Any, instruments: Mapping[str
             hint = registry.did_you_mean(label, list(instruments))
             raise _error(document, (*place, name), f"no variant {label!r} in this file; {hint}")
     changed = {}
-    for name in ("metric", "beside"):
+    for name in ("metric", "beside", "matched"):
         if (said := getattr(item, name, None)) is not None:
             changed[name] = _metric(document, (*place, name), said, labels, instruments)
     return item.model_copy(update=changed)

@@ -32,9 +32,9 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy import stats
+from pydantic import ConfigDict, Field, model_validator
 
+from bench.contracts.plain import Plain
 from bench.decision.sequential import wealth_above
 from bench.statistics import UNDEFINED, Floats, Interval, holm, seeds_needed
 
@@ -45,7 +45,7 @@ MOST = 1000
 Kind = Literal["confirmed", "refuted", "undecided", "not judged"]
 
 
-class Criterion(BaseModel):
+class Criterion(Plain):
     """One thing that must be so if the explanation holds."""
 
     model_config = ConfigDict(
@@ -73,6 +73,12 @@ class Criterion(BaseModel):
         "third; null: the number of the finished run, or its last reading",
     )
 
+    matched: str | None = Field(
+        None,
+        description="a reading that falls along a search, as a loss does: the numbers of a pair are "
+        "read where it was the same in both, at the lowest that both reached",
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.against is not None and self.value:
@@ -81,11 +87,15 @@ class Criterion(BaseModel):
             raise ValueError(f"of and against are both {self.of!r}")
         if self.when is not None and not 0 <= self.when[0] < self.when[1] <= 1:
             raise ValueError("when: expected two shares of the search, 0 ≤ from < to ≤ 1")
+        if self.matched is not None and (self.against is None or self.when or self.beside):
+            raise ValueError("matched needs against, and excludes when and beside")
         return self
 
     @property
     def quantity(self) -> str:
         """What is measured, in a few words."""
+        if self.matched:
+            return f"{self.metric} at equal {self.matched}"
         return f"τ({self.metric}, {self.beside})" if self.beside else self.metric
 
     @property
@@ -94,7 +104,7 @@ class Criterion(BaseModel):
         return 1 if self.expect == "higher" else -1
 
 
-class Failure(BaseModel):
+class Failure(Plain):
     """What the baseline must have done often enough for there to be anything to explain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -106,7 +116,7 @@ class Failure(BaseModel):
     )
 
 
-class Explanation(BaseModel):
+class Explanation(Plain):
     """A claim, how often the baseline must have failed, and the criteria with one that decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -143,6 +153,8 @@ class Failed:
 
 def manipulated(outcomes: Sequence[float], failure: Failure) -> Failed:
     """Say whether the baseline failed often enough, from a 0 or 1 per finished run."""
+    from scipy import stats  # late: takes a second
+
     runs, failed = len(outcomes), int(sum(outcomes))
     low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
     return Failed(failed, runs, low, low > failure.above)
@@ -226,6 +238,8 @@ def _p(beyond: Signs, short: Signs, looked: bool) -> tuple[float, Kind]:
 
 
 def _one_sided(hits: Signs, looked: bool) -> float:
+    from scipy import stats  # late: takes a second
+
     n = hits.size
     if not looked:
         return float(stats.binom.sf(int(hits.sum()) - 1, n, 0.5))
@@ -245,6 +259,8 @@ def _more(d: Floats, criterion: Criterion, tests: int, looked: bool) -> int | No
 
 def _median(d: Floats, alpha: float) -> Interval:
     """Return the median with order statistics as bounds, as the sign test has them."""
+    from scipy import stats  # late: takes a second
+
     d = np.sort(d[~np.isnan(d)])
     if not d.size:
         return UNDEFINED

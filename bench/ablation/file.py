@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from bench.ablation.asked import checked
 from bench.ablation.criteria import Explanation
 from bench.ablation.layers import Layer, assignment, named
 from bench.ablation.places import ablation_file, profile_file
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
-from bench.contracts import registry
+from bench.contracts import plugins, registry
+from bench.contracts.plain import Plain
 from bench.contracts.variant import Variant
 from bench.decision import budget
 from bench.names import LABEL
@@ -26,7 +27,7 @@ MAX_CELLS = 256
 MAX_VARIANTS = 512
 
 
-class Contrast(BaseModel):
+class Contrast(Plain):
     """The one comparison that an ablation is about, stated before it is run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -43,7 +44,7 @@ class Contrast(BaseModel):
     )
 
 
-class AblationFile(BaseModel):
+class AblationFile(Plain):
     """The keys of an ablation file.
 
     Beside ``variants``, or instead of it, ``grid`` crosses factors: factor → level → what the level
@@ -56,10 +57,13 @@ class AblationFile(BaseModel):
 
     question: str = Field(min_length=1)
     contrast: Contrast
+    plugins: str | list[str] = Field(
+        [], description="members of one's own: files or folders beside this one, or below it"
+    )
     explanation: Explanation | None = None
     space: Any = "nb201"
     variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
-    grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
+    grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = Field({})
 
     @field_validator("grid")
     @classmethod
@@ -144,6 +148,7 @@ def read_ablation(
         raise named(error, document) from None
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
+    _use_plugins(document, file.plugins)
     base, seed_value, seed_where = _profile(path, profile)
     space = {"name": file.space} if isinstance(file.space, str) else file.space
     where = {at: document.where(at) for at in document.under(("space",))}
@@ -185,6 +190,23 @@ def read_ablation(
         explanation=explanation,
         notes=tuple(notes),
     )
+
+
+def _use_plugins(document: Document, said: str | list[str]) -> None:
+    """Name the plug-ins of a file, which must lie beside it: whoever has the file has them too."""
+    for i, text in enumerate([said] if isinstance(said, str) else said):
+        where = document.where(("plugins", i) if isinstance(said, list) else ("plugins",))
+        home = document.path.resolve().parent
+        place = (home / text).resolve()
+        if Path(text).is_absolute() or not place.is_relative_to(home):
+            raise ConfigError(
+                f"{where}: plugins: {text!r} is not beside the file; name what lies elsewhere with "
+                "--plugins"
+            )
+        try:
+            plugins.use(home / text)
+        except plugins.PluginError as error:
+            raise ConfigError(f"{where}: plugins: {error}") from None
 
 
 def _profile(path: Path, profile: str) -> tuple[Layer, Any, str]:
@@ -241,7 +263,7 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list
                 }
                 layer.put((key,), value, where)
             else:
-                hint = registry.did_you_mean(key, [*known, *Settings.model_fields])
+                hint = registry.or_own(key, [*known, *Settings.model_fields])
                 raise ConfigError(f"{place}: unknown variant {key!r}; {hint}")
     settings = layer.read(Settings, here)
     for at, option in base.origin.items():

@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from bench.names import shown
+
 GONE = ".gone."
 """In the name of a folder that is being deleted."""
 WHOLE = ("slurm logs", "left over")
@@ -61,7 +63,7 @@ def gc(
         print(json.dumps({"deleted": delete, "bytes": total, "items": rows}))
         return
     for item in items:
-        print(f"{item.kind:11} {item.size / 1e6:8.1f} MB  {item.path}")
+        print(f"{item.kind:11} {item.size / 1e6:8.1f} MB  {shown(str(item.path))}")
     done = "deleted" if delete else "could go; delete with --delete"
     print(f"{len(items)} items, {total / 1e6:.1f} MB {done}")
 
@@ -95,7 +97,7 @@ def remove(item: Item) -> bool:
         shutil.rmtree(gone)
         return True
     except OSError as error:
-        print(f"{path}: {error.strerror}", file=sys.stderr)
+        print(f"{shown(str(path))}: {error.strerror}", file=sys.stderr)
         return False
 
 

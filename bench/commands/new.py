@@ -1,4 +1,4 @@
-"""`bench new variant NAME`: the file of a new variant, and what to write into an ablation."""
+"""`bench new KIND NAME`: a member of one's own to begin with, and how to run and check it."""
 
 from __future__ import annotations
 
@@ -7,39 +7,10 @@ from typing import Annotated
 
 import typer
 
-TEMPLATE = '''"""TODO: what {name} changes, in one line."""
-
-from __future__ import annotations
-
-from typing import Any, ClassVar
-
-from pydantic import Field
-from torch import Tensor
-
-from bench.variants import Moment, Variant
-
-
-class {kind}(Variant):
-    """TODO: the formula, its symbols, and where paper and code disagree.
-
-    The hooks to override are those of `bench.variants.Variant`. Random numbers come from
-    ``moment.generator(self.name, ...)``; what must outlive an epoch goes into ``state.memory``.
-    """
-
-    paper: ClassVar[str] = "TODO: Author year, title, arXiv:number"
-    off: ClassVar[dict[str, Any] | None] = {{"strength": 0.0}}
-    presets: ClassVar[dict[str, dict[str, Any]]] = {{"paper": {{"strength": 1.0}}}}
-
-    strength: float = Field(1.0, ge=0, description="TODO: what it scales")
-
-    def architecture_loss(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
-        """Return a term to add to the validation loss, here strength·mean α²."""
-        return self.strength * (architecture["alpha"] ** 2).mean() if self.strength else None
-'''
-
 ABLATION = """\
 question: Does {name} change what is found?
 contrast: {{metric: true_accuracy, of: {name}, against: darts}}
+plugins: {path}
 space: nb201
 variants:
   darts: {{}}
@@ -48,41 +19,56 @@ variants:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    group = typer.Typer(help="Scaffold something new.", no_args_is_help=True)
-    group.command(name="variant")(variant)
-    group.callback()(lambda: None)
-    app.add_typer(group, name="new")
+    """Add the command to the application."""
+    app.command()(new)
 
 
-def variant(
+def new(
+    kind: Annotated[str, typer.Argument(help="What `list` names: variant, space, truth, ...")],
     name: Annotated[str, typer.Argument(help="In lower case with underscores, e.g. my_variant.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder of your members; it is made if need be.")
+    ] = Path("plugins"),
 ) -> None:
-    """Write bench/variants/NAME.py and print the ablation that runs it."""
-    import keyword
-    import re
+    """Write a member that works as it is into a folder of yours; say how to check and run it."""
     import sys
 
-    import bench.variants
+    from bench import scaffold
+    from bench.commands.list import seam_of
     from bench.contracts import registry
+    from bench.contracts.plugins import NAME
 
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"{name!r} is no name for a variant; use a-z, 0-9 and _, e.g. my_variant")
-    if taken := _taken(name):
-        raise ValueError(f"{name!r} is {taken}; a variant needs a name of its own")
-    if name in registry.names("variants"):
-        raise ValueError(f"there is a variant {name!r} already; see `bench show {name}`")
-    path = Path(bench.variants.__path__[0]) / f"{name}.py"
-    kind = "".join(part.capitalize() for part in name.split("_"))
-    with path.open("x", encoding="utf-8") as file:
-        file.write(TEMPLATE.format(name=name, kind=kind))
-    print(f"wrote {path}; its contract test finds it by itself", file=sys.stderr)
-    print(f"as ablations/{name}.yaml:\n", file=sys.stderr)
-    print(ABLATION.format(name=name))
+    seam = seam_of(kind)
+    what = registry.singular(seam)
+    if not NAME.fullmatch(name) or _keyword(name):
+        raise ValueError(f"{name!r} is no name for a {what}; use a-z, 0-9 and _, e.g. my_{what}")
+    if name in registry.names(seam):
+        raise ValueError(f"there is a {what} {name!r} already; see `bench show {name}`")
+    if taken := _taken(seam, name):
+        raise ValueError(f"{name!r} is {taken}; a {what} needs a name of its own")
+    path = to / f"{name}.py"
+    to.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(scaffold.member(seam, name))
+    except FileExistsError:
+        raise ValueError(f"{path} is there already") from None
+    print(f"wrote {path}", file=sys.stderr)
+    print(f"check it   python -m bench check-member {path}", file=sys.stderr)
+    print(f"see it     python -m bench show {name} --plugins {to}", file=sys.stderr)
+    if seam == "variants":
+        print(f"ask about it, as {name}.yaml beside {to}:\n", file=sys.stderr)
+        print(ABLATION.format(name=name, path=path.as_posix()))
 
 
-def _taken(name: str) -> str | None:
-    """Say what a name means already in ablation files; None where it is free for a variant."""
+def _keyword(name: str) -> bool:
+    import keyword
+
+    return keyword.iskeyword(name)
+
+
+def _taken(seam: str, name: str) -> str | None:
+    """Say what a name means already in ablation files; None where it is free for a member."""
     from bench.ablation.file import AblationFile
     from bench.contracts import registry
     from bench.search.settings import Settings
@@ -91,7 +77,5 @@ def _taken(name: str) -> str | None:
         return "a word of YAML or of ablation files"
     if name in Settings.model_fields or name in AblationFile.model_fields:
         return "a setting of a run"
-    others = (
-        seam for seam in registry.SEAMS if seam != "variants" and name in registry.names(seam)
-    )
-    return next((f"a {registry.singular(seam)} already" for seam in others), None)
+    others = (other for other in registry.SEAMS if other != seam and name in registry.names(other))
+    return next((f"a {registry.singular(other)} already" for other in others), None)

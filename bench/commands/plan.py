@@ -63,7 +63,6 @@ def plan_command(
     from rich.table import Table
 
     from bench import terminal
-    from bench.decision.power import expected_pairs
     from bench.devices import cores
     from bench.runs import index
     from bench.runs.contents import Contents
@@ -80,6 +79,8 @@ def plan_command(
         warnings = [str(error)]
     expected: dict[str, float] = {}
     if ablation.until is not None:
+        from bench.decision.power import expected_pairs  # late: takes a second
+
         expected = {
             name: max(pairs, min(ablation.until.least, ablation.until.most))
             for name, pairs in expected_pairs(ablation.until.most).items()

@@ -83,8 +83,8 @@ def report(
 
 def export(summary: Summary, *, md: bool, tex: bool, csv: bool, parquet: bool) -> None:
     """Write what was asked for beside the page."""
+    from bench.files import write_atomically
     from bench.report.table import as_csv, as_markdown, as_tex
-    from bench.runs.checkpoint import write_atomically
 
     files: dict[str, str] = {}
     if md:

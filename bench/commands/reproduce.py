@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.papers.logs import LogTable
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +26,12 @@ def reproduce(
     truth: Annotated[
         Path | None,
         typer.Option(envvar="BENCH_NB201", help="NAS-Bench-201 accuracies as CSV or parquet."),
+    ] = None,
+    logs: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BENCH_ROBUSTDARTS", help="The folder of published search logs, for *-logs."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Records for a program to read.")] = False,
     output: Annotated[
@@ -47,6 +56,9 @@ def reproduce(
     if table is None:
         raise ValueError(f"name a published table: {', '.join(papers.names())}")
     paper = papers.load(table)
+    if not isinstance(paper, papers.PaperTable):
+        _replay(table, paper, logs, as_json, output)
+        return
     needs_truth = any(row.obtain.gpu_hours is None for row in paper.rows)
     from bench.papers import reproduce as reproduction
     from bench.papers import summary
@@ -82,6 +94,41 @@ def reproduce(
         (output / "summary.md").write_text(page, encoding="utf-8")
         (output / "summary.csv").write_text(summary.to_csv(outcomes), encoding="utf-8")
         typer.echo(f"wrote {output / 'summary.md'} and {output / 'summary.csv'}", err=True)
+
+
+def _replay(
+    name: str, table: LogTable, logs: Path | None, as_json: bool, output: Path | None
+) -> None:
+    """Show claims about published search logs beside what the logs say."""
+    import json
+
+    from bench.papers import logs as replayed
+    from bench.papers import logs_page
+
+    if logs is None:
+        raise ValueError(
+            f"no logs: name the folder that holds {', '.join(replayed.FILES)} ({table.source}) with "
+            "--logs or in BENCH_ROBUSTDARTS"
+        )
+    frame = replayed.read(logs)
+    obtained = replayed.obtain(table, frame)
+    page = logs_page.to_markdown(table, obtained, frame)
+    told = [logs_page.plain(record) for record in logs_page.records(obtained)]
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else page, nl=as_json)
+    if output is not None:
+        import pandas as pd
+
+        output.mkdir(parents=True, exist_ok=True)
+        command = f"bench reproduce {name} --logs {_shown(logs)} --output {_shown(output)}"
+        (output / "summary.md").write_text(f"{page}\nMade by `{command}`.\n", encoding="utf-8")
+        # Counted and replayed numbers; what was published stays with those who published it.
+        tables = {
+            "summary.csv": pd.DataFrame(told),
+            "searches.csv": frame.drop(columns="error"),
+        }
+        for file, content in tables.items():
+            content.to_csv(output / file, index=False, float_format="%.6g")
+        typer.echo(f"wrote {output}/summary.md, summary.csv and searches.csv", err=True)
 
 
 def _shown(path: Path) -> str:

@@ -122,5 +122,5 @@ def planned(root: Path) -> list[RunSpec]:
                 f"{root / MANIFEST}: runs: {name!r}: its settings lead to {spec.folder}; "
                 "use `python -m bench run` with the ablation file"
             )
-        specs.append(spec)
+        specs.append(spec.foreign(root / MANIFEST))
     return specs

@@ -133,6 +133,10 @@ def run(
     ] = None,
     device: DeviceOption = None,
     sets: SetOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Only a share of the runs: 2/8, or auto/8 as the queue says."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done.")] = False,
     reuse: Annotated[
         list[Path] | None,
@@ -146,8 +150,8 @@ def run(
     from bench.runs import store
     from bench.runs.campaign import Campaign
     from bench.runs.contents import Contents
-    from bench.runs.manifest import record
     from bench.runs.progress import Watch
+    from bench.runs.record import record
     from bench.runs.spec import default_output, plan
     from bench.training.fit import refuse_small_for_supernet
 
@@ -158,6 +162,8 @@ def run(
         chosen = make(executor, jobs, sets or [])
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)
+        if shard is not None:
+            specs = shared(ablation, specs, shard)
         for spec in {spec.settings.data: spec for spec in specs}.values():
             # Missing images or truth, and too small images, are said before anything starts.
             images = spec.settings.data.load()
@@ -199,6 +205,21 @@ def run(
     except OSError as error:
         campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def shared(ablation: Ablation, specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
+    """Return this machine's share of the runs; the folders of all are joined by `bench merge`."""
+    from bench.ablation.yamlfile import ConfigError
+    from bench.runs.shard import read, share
+
+    if ablation.until is not None:
+        raise ConfigError("--shard: shares are of runs that are fixed; leave out --until-decided")
+    index, number = read(shard)
+    mine = share(specs, index, number)
+    print(f"share {index} of {number}: {len(mine)} of {len(specs)} runs", file=sys.stderr)
+    if not mine:
+        raise typer.Exit(0)
+    return mine
 
 
 def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
@@ -260,7 +281,7 @@ def watcher(
     ablation: Ablation, campaign: Campaign, root: Path, watch: Callable[[], None]
 ) -> Callable[[], None]:
     """Return what is called while waiting: progress, and the manifest where runs were added."""
-    from bench.runs.manifest import record
+    from bench.runs.record import record
 
     listed = [len(campaign.specs)]
 
@@ -276,7 +297,7 @@ def watcher(
 def notices(campaign: Campaign) -> None:
     """Say, once each, what a reader of the results would want to know of how they were made."""
     from bench.runs.index import rows
-    from bench.runs.provenance import problems
+    from bench.runs.made import problems
     from bench.runs.sources import outdated
 
     kept = {folder.name for folder in campaign.cached}

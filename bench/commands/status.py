@@ -84,7 +84,7 @@ def status(
 def made(root: Path) -> list[str]:
     """Say how the results were computed, and what of that differs or has changed since."""
     from bench.runs.index import rows
-    from bench.runs.provenance import alike, computed
+    from bench.runs.made import alike, computed
     from bench.runs.sources import outdated
 
     found = rows(root)

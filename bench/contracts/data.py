@@ -134,6 +134,10 @@ class DataSource(Member):
         """What truth tables call this data (`cifar10`, ...)."""
         return self.name
 
+    def offline(self) -> Self:
+        """Return the same without leave to download: that is given by whoever types a command."""
+        return self
+
     def extent(self) -> tuple[int, int]:
         """Return pixels a side and number of training images, roughly, without reading them."""
         resolution, images = self.typical

@@ -8,14 +8,17 @@ left out, and the hash of what lies there is put beside what is left.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
+
+from bench.files import open_regular
 
 
 class Incidental:
@@ -33,7 +36,12 @@ def _at_home(path: Path) -> Path:
         raise ValueError(f"{path}: {error}") from None
 
 
-Place = Annotated[Path, AfterValidator(_at_home), INCIDENTAL]
+def _as_written(value: Any) -> Any:
+    """Take a number for the folder or file of that name: ``2024``, ``0.30``."""
+    return str(value) if type(value) is not bool and isinstance(value, int | float) else value
+
+
+Place = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_at_home), INCIDENTAL]
 """A path, ``~`` expanded; no part of an identity."""
 
 
@@ -67,6 +75,6 @@ def digest(content: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hash the bytes of a file; raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hash the bytes of a regular file; raises OSError, `UnfitFileError`."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()

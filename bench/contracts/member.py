@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from bench.contracts.plain import Plain
+from bench.contracts.plugins import OUTSIDE
 
 CONTRACTS = __name__.rpartition(".")[0]
 
@@ -19,6 +22,8 @@ def member_name(module: str) -> str:
     package, *inner = module.split(".")
     if module.startswith(CONTRACTS + ".") or any(part.startswith("_") for part in inner):
         return ""
+    if package.startswith(OUTSIDE):
+        return inner[0] if inner else ""
     return (
         inner[1]
         if package == CONTRACTS.split(".")[0] and len(inner) > 1
@@ -26,7 +31,7 @@ def member_name(module: str) -> str:
     )
 
 
-class Member(BaseModel):
+class Member(Plain):
     """What every member of a seam is: a frozen, typed configuration with behaviour.
 
     The fields are the member's parameters as they stand in an ablation file; the first line of the

@@ -3,16 +3,24 @@
 A seam is a package of `bench` with one contract class (a `Member`) in `bench.contracts`. Every
 module in it that does not start with an underscore holds exactly one member and is named like it:
 ``bench/variants/skip_dropout.py`` is the variant ``skip_dropout``. Adding a member is adding a file.
+The user's own (`bench.contracts.plugins`) stand beside them: in files and folders that were named, and
+in installed packages under the entry points ``bench.variants`` and so on. None may take a name that is
+taken.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import pkgutil
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from bench.contracts import plugins
 from bench.contracts.member import Member
+from bench.contracts.plugins import PluginError
 
 SEAMS: dict[str, tuple[str, str]] = {
     "spaces": ("space", "Space"),
@@ -40,7 +48,7 @@ class UnknownMemberError(ValueError):
 
     def __init__(self, seam: str, name: str) -> None:
         self.seam, self.name = seam, name
-        super().__init__(f"unknown {singular(seam)} {name!r}; {did_you_mean(name, names(seam))}")
+        super().__init__(f"unknown {singular(seam)} {name!r}; {or_own(name, names(seam))}")
 
 
 def singular(seam: str) -> str:
@@ -54,11 +62,15 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
+def or_own(word: str, known: list[str]) -> str:
+    """Return the same, and how a member of the user's own is named."""
+    return f"{did_you_mean(word, known)} (one of your own is named with --plugins PATH)"
+
+
 def names(seam: str) -> list[str]:
-    """Return the names of a seam's members, sorted, without importing them."""
-    package = importlib.import_module(f"bench.{seam}")
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    """Return the names of a seam's members, sorted, without importing those of the package."""
+    own, outside = _shipped(seam), _outside()
+    return sorted({*own, *plugins.installed(seam), *outside.get(seam, {})})
 
 
 def load(seam: str, name: str) -> type[Any]:
@@ -68,22 +80,106 @@ def load(seam: str, name: str) -> type[Any]:
     ------
     UnknownMemberError
         When no file of the seam is named so.
+    PluginError
+        When it is the user's own and cannot be loaded.
     """
-    if name not in names(seam):
+    if name in _shipped(seam):
+        module = importlib.import_module(f"bench.{seam}.{name}")
+        found = _held(module, seam)
+        if len(found) != 1:
+            raise TypeError(f"{module.__name__} must hold exactly one {contract_of(seam).__name__}")
+        return found[0]
+    if (member := _outside().get(seam, {}).get(name)) is not None:
+        return member
+    if (entry := plugins.installed(seam).get(name)) is None:
         raise UnknownMemberError(seam, name)
-    contract = contract_of(seam)
-    module = importlib.import_module(f"bench.{seam}.{name}")
-    found = [
+    where = f"entry point {name!r} of bench.{seam} ({entry.value})"
+    found = _held(plugins.load(plugins.Plugin(name, entry.module, where)), seam)
+    if len(found) != 1 or found[0].name != name:
+        raise PluginError(f"{where}: expected a module that is named like its one {singular(seam)}")
+    return found[0]
+
+
+def located(seam: str, name: str) -> ModuleType | None:
+    """Return the module of a member of the user's own; None for those of the package."""
+    return None if name in _shipped(seam) else importlib.import_module(load(seam, name).__module__)
+
+
+def seam_of(member: type[Member]) -> str:
+    """Return the seam of a member's class."""
+    classes = {one.__name__ for one in member.__mro__}
+    return next(name for name, (_, contract) in SEAMS.items() if contract in classes)
+
+
+def in_file(path: Path) -> tuple[str, type[Member]]:
+    """Return the member that a file or folder holds, named or not, and its seam.
+
+    Raises
+    ------
+    PluginError
+        When it cannot be loaded or holds not exactly one.
+    """
+    plugins.use(path)
+    _outside()  # refuses names that are taken
+    modules = [plugins.load(plugin) for plugin in plugins.at(path)]
+    found = [(seam, member) for m in modules for seam in SEAMS for member in _held(m, seam)]
+    if len(found) != 1:
+        raise PluginError(f"{path}: holds {len(found)} members; expected one")
+    return found[0]
+
+
+def _shipped(seam: str) -> set[str]:
+    package = importlib.import_module(f"bench.{seam}")
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return {name for name in found if not name.startswith("_")}
+
+
+def _outside() -> dict[str, dict[str, type[Member]]]:
+    """Return seam → name → class of the members in files that were named."""
+    return {} if plugins.loading() else _read(plugins.named())
+
+
+@functools.cache
+def _read(places: tuple[Path, ...]) -> dict[str, dict[str, type[Member]]]:
+    found: dict[str, dict[str, type[Member]]] = {}
+    for plugin in plugins.in_files():
+        module = plugins.load(plugin)
+        held = [(seam, member) for seam in SEAMS for member in _held(module, seam)]
+        if len(held) != 1:
+            kinds = ", ".join(contract for _, contract in SEAMS.values())
+            raise PluginError(
+                f"{plugin.where}:1: holds {len(held)} members; expected one class that implements one "
+                f"of {kinds}"
+            )
+        seam, member = held[0]
+        taken = found.setdefault(seam, {}).get(plugin.name)
+        if taken is not None and taken is not member:
+            raise PluginError(
+                f"{plugin.where}:1: the {singular(seam)} {plugin.name!r} is in {_file(taken)} too"
+            )
+        if plugin.name in _shipped(seam) or plugin.name in plugins.installed(seam):
+            raise PluginError(
+                f"{plugin.where}:1: there is a {singular(seam)} {plugin.name!r} already; a member "
+                "needs a name of its own"
+            )
+        found[seam][plugin.name] = member
+    return found
+
+
+def _file(member: type[Member]) -> Path:
+    return Path(str(importlib.import_module(member.__module__).__file__))
+
+
+def _held(module: ModuleType, seam: str) -> list[type[Member]]:
+    """Return the classes of a module, or of a package's modules, that implement a seam's contract."""
+    contract, own = contract_of(seam), module.__name__
+    return [
         value
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, contract)
-        and value.__module__.startswith(module.__name__)
+        and (value.__module__ == own or value.__module__.startswith(f"{own}."))
     ]
-    if len(found) != 1:
-        raise TypeError(f"{module.__name__} must hold exactly one {contract.__name__}")
-    member: type[Member] = found[0]
-    return member
 
 
 def parse(seam: str, value: Any) -> Any:

@@ -161,6 +161,8 @@ class TruthSource(Member):
     """The search space whose cells it knows; None: its file says, or it knows any."""
     ranks: ClassVar[bool] = True
     """Whether it knows cells before they are found, so that sub-networks can be ranked by it."""
+    executes: ClassVar[bool] = False
+    """Whether reading its files runs code that they hold: then nobody else may name them."""
 
     @property
     def origin(self) -> str:

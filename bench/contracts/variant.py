@@ -34,6 +34,27 @@ class Site:
 
 
 @dataclass(frozen=True)
+class ArchitectureStep:
+    """One update of the architecture, as `Variant.step_architecture` sees it.
+
+    Attributes
+    ----------
+    before, after
+        The parameters by name where they were, and where they are to go: where the optimiser put
+        them, or the variant before this one.
+    gradient
+        What the optimiser was given, by name; absent where the loss does not reach a parameter.
+    kept
+        The operations that competed on every edge in this step; None: all.
+    """
+
+    before: Mapping[str, Tensor]
+    after: Mapping[str, Tensor]
+    gradient: Mapping[str, Tensor]
+    kept: Active | None
+
+
+@dataclass(frozen=True)
 class Stop:
     """Why a search ends early, and the epoch whose architecture counts (None: the last)."""
 
@@ -52,6 +73,8 @@ class Variant(Member):
     """The selection rule that belongs to the variant where the file names none."""
     samples_path: ClassVar[bool] = False
     """True where one operation per edge is run at a time, drawn by the variant."""
+    replaces_step: ClassVar[bool] = False
+    """True where its `step_architecture` takes nothing of what the optimiser did to alpha."""
     ranks_operations: ClassVar[bool] = False
     """True where operations are dropped by their mixture weights during the search."""
     midway: ClassVar[bool] = False
@@ -105,6 +128,14 @@ class Variant(Member):
         """
         return None
 
+    def drop(self, space: Space, kept: Active | None, moment: Moment) -> Active | None:
+        """Leave out operations at this moment alone, of those ``kept`` by all else (None: all).
+
+        Asked after every variant's `candidates`, one variant after the other, so that no edge need
+        lose all of its operations. What is left out is not run and has alpha −inf, for now.
+        """
+        return kept
+
     def relax(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor | None:
         """Replace softmax(alpha); at most one variant of a search may."""
         return None
@@ -140,6 +171,10 @@ class Variant(Member):
     def perturb(self, weights: Tensor, loss: Callable[[Tensor], Tensor], moment: Moment) -> Tensor:
         """Perturb the mixture of the weight step; ``loss`` maps a mixture to the training loss."""
         return weights
+
+    def step_architecture(self, step: ArchitectureStep, moment: Moment) -> Mapping[str, Tensor]:
+        """Say where an update puts the architecture parameters: ``step.after`` where it agrees."""
+        return step.after
 
     def updates_architecture(self, moment: Moment) -> bool:
         """Say whether this step updates the architecture."""

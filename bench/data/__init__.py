@@ -7,5 +7,6 @@ from bench.contracts.data import (
     Images,
     NoTestImagesError,
 )
+from bench.contracts.identity import Place
 
-__all__ = ["DataError", "DataSource", "Halves", "Images", "NoTestImagesError"]
+__all__ = ["DataError", "DataSource", "Halves", "Images", "NoTestImagesError", "Place"]

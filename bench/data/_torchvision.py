@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,10 @@ class TorchvisionSource(DataSource):
     classes: ClassVar[int] = 10
     padding: ClassVar[int] = 4
     mirrored: ClassVar[bool] = True
+
+    def offline(self) -> Self:
+        """See `DataSource.offline`."""
+        return self.model_copy(update={"download": False})
 
     def read(self, train: bool) -> Images:
         """See `DataSource.read`."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.contracts.data import DataSource, Halves, Images, _balanced
+from bench.data._digits import digits
 from bench.streams import generator
 
 SIDE, LEVELS = 8, 16
@@ -104,10 +105,8 @@ class ClutteredDigits(DataSource):
 
     def _digits(self, part: str) -> tuple[Tensor, Tensor]:
         """Return a part's digits [n, 8, 8] from 0 to 1, a third of every class, and their labels."""
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        values, labels = torch.from_numpy(found.images), torch.from_numpy(found.target).long()
+        images, classes = digits()
+        values, labels = torch.from_numpy(images), torch.from_numpy(classes).long()
         order = _balanced(labels, len(labels), self.split_seed)
         rows = labels[order].argsort(stable=True)[PARTS.index(part) :: len(PARTS)]
         own = order[rows.sort().values]

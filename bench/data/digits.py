@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from bench.contracts.data import DataSource, Images, NoTestImagesError
+from bench.data._digits import digits
 from bench.streams import generator
 
 
@@ -34,17 +35,15 @@ class Digits(DataSource):
         """See `DataSource.read`."""
         if not train:
             raise NoTestImagesError("digits has no test images; use a half of the training images")
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        values = torch.from_numpy(digits.images).float()[:, None] / 16
+        images, labels = digits()
+        values = torch.from_numpy(images).float()[:, None] / 16
         draws = generator("cpu", self.split_seed, "digits", "noise")
         values += self.noise * torch.randn(values.shape, generator=draws)
         pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8)
         unit = pixels.float() / 255
         return Images(
             pixels,
-            torch.from_numpy(digits.target).long(),
+            torch.from_numpy(labels).long(),
             10,
             mean=(float(unit.mean()),),
             std=(float(unit.std()),),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench.ablation.yamlfile import ConfigError
+from bench.contracts.plain import Plain
 from bench.names import MAX_SEED
 
 MAX_SEEDS = 1000
@@ -26,7 +27,7 @@ def _duration(value: Any) -> Any:
     return float(found[1]) * UNITS[found[2]]
 
 
-class Until(BaseModel):
+class Until(Plain):
     """Pairs of seeds are added until the contrast is decided or one of these is used up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

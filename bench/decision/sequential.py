@@ -31,7 +31,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from bench.statistics import UNDEFINED, Floats, Interval
 
@@ -42,13 +41,15 @@ HORIZON = 1000
 Kind = Literal["higher", "lower", "equivalent", "undecided"]
 
 
-def _fractions(count: int = 256) -> Floats:
+@functools.cache
+def fractions(count: int = 256) -> Floats:
+    """Return shares of the fortune that are bet, equally weighted: quantiles of the upper half of the prior."""
+    from scipy import stats  # late: takes a second
+
     middle = 0.5 + (np.arange(count) + 0.5) / (2 * count)
     return np.asarray(2 * stats.beta(0.25, 0.25).ppf(middle) - 1, dtype=np.float64)
 
 
-FRACTIONS = _fractions()
-"""Shares of the fortune that are bet, equally weighted: quantiles of the upper half of the prior."""
 STEP = 0.005
 GRID = np.round(np.arange(-1 + STEP, 1 - STEP / 2, STEP), 6)
 """Values of the excess that are tested."""
@@ -58,7 +59,7 @@ GRID = np.round(np.arange(-1 + STEP, 1 - STEP / 2, STEP), 6)
 def _logs() -> tuple[Floats, Floats]:
     """Return log factors [up or down][above, tied, below] of a bet against every value: [3, m, f]."""
     m = GRID[:, None]
-    up, down = FRACTIONS[None] / (1 + m), FRACTIONS[None] / (1 - m)
+    up, down = fractions()[None] / (1 + m), fractions()[None] / (1 - m)
     signs = (1.0, 0.0, -1.0)
     return (
         np.stack([np.log1p(up * (s - m)) for s in signs]),
@@ -69,7 +70,7 @@ def _logs() -> tuple[Floats, Floats]:
 @functools.cache
 def evidence(above: int, below: int) -> float:
     """Return the fortune from a bet against "as likely above as below"; ties change nothing."""
-    win, lose = np.log1p(FRACTIONS), np.log1p(-FRACTIONS)
+    win, lose = np.log1p(fractions()), np.log1p(-fractions())
     up, down = above * win + below * lose, below * win + above * lose
     return float((np.exp(up).mean() + np.exp(down).mean()) / 2)
 
@@ -101,7 +102,9 @@ def _crossing(over: Floats, out: int, kept: int) -> float:
 @functools.cache
 def wealth_above(above: int, n: int) -> float:
     """Return the fortune from a bet that more than half lie above a value, ``above`` of ``n`` did."""
-    return float(np.exp(above * np.log1p(FRACTIONS) + (n - above) * np.log1p(-FRACTIONS)).mean())
+    return float(
+        np.exp(above * np.log1p(fractions()) + (n - above) * np.log1p(-fractions())).mean()
+    )
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 """Where runs run: one executor a module. The contract is `bench.contracts.executor`."""
 
 from bench.contracts.executor import (
+    STOPPED,
     Executor,
     Job,
+    Outcome,
 )
 
-__all__ = ["Executor", "Job"]
+__all__ = ["STOPPED", "Executor", "Job", "Outcome"]

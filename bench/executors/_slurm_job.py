@@ -28,7 +28,7 @@ class Batch:
         from bench.runs.forkserver import serve  # late: saves start-up time
 
         todo = [folder for path in self.folders if not store.done(folder := Path(path))]
-        jobs = [Job(spec=store.read_spec(folder), folder=folder) for folder in todo]
+        jobs = [Job(spec=store.read_spec(folder, own=True), folder=folder) for folder in todo]
         serve(max((job.spec.settings.threads for job in jobs), default=1))
         again: Any = signal.signal(signal.SIGUSR2, self._warned)  # submitit's own
         signal.signal(signal.SIGTERM, self._ended)

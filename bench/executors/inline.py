@@ -31,7 +31,7 @@ class Inline(Executor):
             return {}
         job = self._waiting.popleft()
         try:
-            spec = store.read_spec(job.folder)
+            spec = store.read_spec(job.folder, own=True)
         except OSError as error:
             print(f"{job.folder}: {error}", file=sys.stderr)
             return {job.folder: Outcome.of(error)}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
+from bench.contracts import plugins
 from bench.contracts.executor import STOPPED, Executor, Job, Outcome
 from bench.devices import cores
 from bench.runs import store
@@ -82,7 +83,11 @@ class Processes(Executor):
             self._running[job.folder] = (self._spawn(job, device), device)
 
     def _spawn(self, job: Job, device: str | None) -> BaseProcess:
-        environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        environment = (
+            plugins.environment()
+        )  # the server may have been started before they were named
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
         process: BaseProcess = serve(job.spec.settings.threads).Process(
             target=run_folder, args=(str(job.folder), environment), daemon=True
         )

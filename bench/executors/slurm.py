@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -16,9 +15,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from bench.contracts import plugins
 from bench.contracts.executor import Executor, Job, Outcome
 from bench.executors._slurm_job import Batch
 from bench.executors._slurm_queue import squeue
+from bench.files import read_json
 from bench.names import TASK
 from bench.runs import store
 
@@ -30,6 +31,8 @@ AT_A_TIME = 16
 """Jobs that are kept in the queue where it is open how many will be needed and no limit was set."""
 JOB = "slurm.json"
 """In a run's folder: the array task that it was last given to."""
+LARGEST = 10_000
+"""Bytes of it."""
 
 
 def _minutes(value: Any) -> Any:
@@ -128,7 +131,11 @@ class Slurm(Executor):
             cpus_per_task=self.cpus or threads * self.side_by_side,
             signal_delay_s=self.signal_seconds,
             array_parallelism=self.jobs or len(packs),
-            setup=[f'export PYTHONPATH={home}"${{PYTHONPATH:+:$PYTHONPATH}}"', *self.setup],
+            setup=[
+                f'export PYTHONPATH={home}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+                *(f"export {n}={shlex.quote(v)}" for n, v in plugins.environment().items()),
+                *self.setup,
+            ],
             additional_parameters={"requeue": True, **self.sbatch},
             **{name: value for name, value in options.items() if value is not None},
         )
@@ -217,8 +224,8 @@ def _result(folder: Path) -> Outcome | None:
 
 def _last_job(folder: Path) -> str | None:
     try:
-        found = json.loads((folder / JOB).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = read_json(folder / JOB, LARGEST, links=False)
+    except (OSError, ValueError):
         return None
     task = found.get("job") if isinstance(found, dict) else None
     # It goes to scancel, which would take `--user=me` for an option.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.files import write_atomically
 from bench.report.summary import Summary
-from bench.runs.checkpoint import write_atomically
 
 
 def export(summary: Summary, to: str) -> str:

@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from bench import files
+from bench.files import write_atomically
 from bench.gate import calibration, searches
 from bench.gate.invariants import fingerprint, judged
 from bench.gate.seedbank import BANK, by_chance, choose_k
 from bench.gate.traces import Traces, from_plain, record, to_plain
 from bench.runs import store
-from bench.runs.checkpoint import write_atomically
 
 FOLDER = Path("results") / "baselines"
 FILE, HISTORY = "gate.json", "history.jsonl"
+LARGEST = 64_000_000
+"""Bytes of either; a history grows by a thousand a commit."""
 Notify = Callable[[str], None]
 
 
@@ -173,7 +176,7 @@ def read(folder: Path = FOLDER) -> Baseline:
     path = folder / FILE
     fix = 'record one with: python -m bench baseline --reason "..."'
     try:
-        content = json.loads(path.read_bytes())
+        content = files.read_json(path, LARGEST)
         sound = store.seal(content)["checksum"] == content["checksum"]
     except FileNotFoundError:
         raise BaselineError(f"{path}: no baseline here; {fix}") from None
@@ -199,8 +202,8 @@ def read(folder: Path = FOLDER) -> Baseline:
 def append(path: Path, line: dict[str, Any]) -> None:
     """Add one line to a history."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(store.finite(line), separators=(",", ":"), allow_nan=False) + "\n")
+    text = json.dumps(store.finite(line), separators=(",", ":"), allow_nan=False)
+    files.append(path, f"{text}\n".encode())
 
 
 def history(*paths: Path) -> list[dict[str, Any]]:
@@ -215,7 +218,7 @@ def history(*paths: Path) -> list[dict[str, Any]]:
     for path in paths:
         if not path.is_file():
             continue
-        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, text in enumerate(files.read_text(path, LARGEST).splitlines(), start=1):
             try:
                 line = json.loads(text) if text.strip() else None
             except ValueError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
+
+from bench.files import UnfitFileError, read_json
 
 LARGEST = 64 << 20
 """Bytes; pytest-benchmark may keep every round."""
@@ -22,10 +23,8 @@ def read(path: Path) -> dict[str, tuple[float, str]]:
         When the file is no JSON of pytest-benchmark.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError("too large")
         found: dict[str, tuple[float, str]] = {}
-        for entry in json.loads(path.read_bytes())["benchmarks"]:
+        for entry in read_json(path, LARGEST)["benchmarks"]:
             name = str(entry["name"])
             median = float(entry["stats"]["median"])
             if not (math.isfinite(median) and median > 0):
@@ -36,5 +35,7 @@ def read(path: Path) -> dict[str, tuple[float, str]]:
                 if number and math.isfinite(value):
                     found[f"{name}: {what}"] = (float(value), "")
         return found
+    except UnfitFileError as error:
+        raise ValueError(str(error)) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise ValueError(f"{path}: no JSON of pytest-benchmark ({error})") from None

@@ -11,10 +11,10 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from bench.files import write_atomically
 from bench.gate.searches import METRICS
 from bench.report import svg
 from bench.report.page import environment
-from bench.runs.checkpoint import write_atomically
 
 Line = dict[str, Any]
 MARKERS = {"green": "o", "changed": "^", "regressed": "X"}

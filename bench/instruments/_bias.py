@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.contracts.hypergradient import Hypergradient, Problem, Tensors
+from bench.hypergradients.first_order import FirstOrder
 from bench.instruments._memory import peak_bytes
 
 Floats = NDArray[np.float64]
@@ -112,8 +113,8 @@ def measure(
     Returns
     -------
     dict
-        ``<label>_<quantity>``: `pull` and `resources` for the reference and for every estimator,
-        `distance` for the latter.
+        ``<label>_<quantity>``: pull and cost for the reference and for every estimator, `distance`
+        for the latter, `drift` for the reference.
     """
     direction = toward.numpy()
     exact = sample(cases, reference, flatten, device)
@@ -121,6 +122,8 @@ def measure(
     found = {f"{REFERENCE}_{k}": v for k, v in _alone(exact, direction, scale).items()}
     found[f"{REFERENCE}_norm"] = scale
     found[f"{REFERENCE}_implicit_norm"] = float(np.linalg.norm(exact.implicit.mean(0)))
+    now = np.stack([_direct_now(case, flatten) for case in cases])
+    found |= {f"{REFERENCE}_{k}": v for k, v in drift(now, exact, direction).items()}
     for label, member in estimators.items():
         own = sample(cases, member, flatten, device)
         numbers = _alone(own, direction, scale) | distance(own, exact, direction)
@@ -132,16 +135,48 @@ def _alone(own: Sample, direction: Floats, scale: float) -> dict[str, float]:
     """Return what needs no reference but the norm of its mean."""
     spread = own.whole.var(axis=0, ddof=1).sum() if len(own.whole) > 1 else np.nan
     share = skip_share(own.whole, direction)
+    implicit = -own.implicit @ direction
+    part = _ratio(implicit, np.linalg.norm(own.whole, axis=1))
     return {
         "variance": float(spread / scale**2) if scale else np.nan,
         "skip": float(np.mean(-own.whole @ direction)),
-        "implicit_skip": float(np.mean(-own.implicit @ direction)),
+        "implicit_skip": float(implicit.mean()),
+        "implicit_skip_se": standard_error(implicit),
+        "implicit_skip_share": float(part.mean()),
+        "implicit_skip_share_se": standard_error(part),
         "skip_share": float(share.mean()),
         "skip_share_se": standard_error(share),
         "seconds": own.seconds,
         "megabytes": own.bytes / 1e6,
         "diverged": own.diverged,
         "indefinite": own.indefinite,
+    }
+
+
+def _direct_now(case: Case, flatten: Flatten) -> Floats:
+    """Return ∂_λ L_val at the weights as they are, before any inner step."""
+    vector: Floats = flatten(FirstOrder().estimate(case.problem, (), case.valid).direct).numpy()
+    return vector
+
+
+def drift(now: Floats, exact: Sample, direction: Floats) -> dict[str, float]:
+    """Return what the way from w_0 to w_T alone does to the direct part, as a component along skip.
+
+    The whole at w_T minus the direct part at w_0 is two things: the implicit part (``implicit_skip``,
+    both at w_T) and this drift, which no term of the hypergradient stands for.
+
+    Parameters
+    ----------
+    now
+        The direct part at w_0, per case [R, A].
+    """
+    moved = -(exact.whole - exact.implicit - now) @ direction
+    part = _ratio(moved, np.linalg.norm(exact.whole, axis=1))
+    return {
+        "drift_skip": float(moved.mean()),
+        "drift_skip_se": standard_error(moved),
+        "drift_skip_share": float(part.mean()),
+        "drift_skip_share_se": standard_error(part),
     }
 
 
@@ -152,8 +187,10 @@ def distance(own: Sample, exact: Sample, direction: Floats) -> dict[str, float]:
     (‖g − g*‖/‖g*‖) and ``ratio`` (‖g‖/‖g*‖) medians, since one divergent case would make their
     means meaningless; the same with ``implicit_`` for the implicit part, where an estimator without
     one has error 1, ratio 0 and no direction (NaN). ``bias`` is ‖E(g − g*)‖/‖E g*‖ with the part
-    that the finite number of cases adds to the square subtracted. ``skip_shift`` is the difference
-    of the two ``skip_share``, paired by case, so that what the cases have in common cancels.
+    that the finite number of cases adds to the square subtracted. ``cosine_debiased`` is the cosine
+    of the two expected gradients: see `debiased_cosine`; ``cosine`` itself is that of single draws,
+    and falls with their noise. ``skip_shift`` is the difference of the two ``skip_share``, paired
+    by case, so that what the cases have in common cancels.
     """
     numbers = _pairwise(own.whole, exact.whole)
     numbers |= {f"implicit_{k}": v for k, v in _pairwise(own.implicit, exact.implicit).items()}
@@ -161,10 +198,42 @@ def distance(own: Sample, exact: Sample, direction: Floats) -> dict[str, float]:
     noise = error.var(axis=0, ddof=1).sum() / len(error) if len(error) > 1 else 0.0
     squared, scale = float((error.mean(0) ** 2).sum() - noise), np.linalg.norm(exact.whole.mean(0))
     numbers["bias"] = float(np.sqrt(max(0.0, squared)) / scale) if scale else np.nan
+    numbers["cosine_debiased"], numbers["cosine_debiased_se"] = debiased_cosine(
+        own.whole, exact.whole
+    )
     shift = skip_share(own.whole, direction) - skip_share(exact.whole, direction)
     numbers["skip_shift"] = float(shift.mean())
     numbers["skip_shift_se"] = standard_error(shift)
     return numbers
+
+
+def debiased_cosine(own: Floats, exact: Floats) -> tuple[float, float]:
+    """Return the cosine of two expected gradients [R, A] each, and its standard error.
+
+    All three inner products are means over pairs of different cases: noise, which the two gradients
+    of one case share, then adds to none of them. The standard error is the jackknife's. NaN where
+    the noise leaves nothing of a squared length, or for fewer than three cases. It is not cut off
+    at 1, which would bias it again.
+    """
+    if len(own) < 3:
+        return np.nan, np.nan
+    value = _cosine_across(own, exact)
+    n = len(own)
+    left = np.array(
+        [_cosine_across(np.delete(own, i, 0), np.delete(exact, i, 0)) for i in range(n)]
+    )
+    return value, float(np.sqrt((n - 1) * left.var()))
+
+
+def _cosine_across(own: Floats, exact: Floats) -> float:
+    def inner(a: Floats, b: Floats) -> float:
+        n = len(a)
+        return float((a.sum(0) @ b.sum(0) - (a * b).sum()) / (n * (n - 1)))
+
+    squared = inner(own, own), inner(exact, exact)
+    return (
+        inner(own, exact) / float(np.sqrt(squared[0] * squared[1])) if min(squared) > 0 else np.nan
+    )
 
 
 def skip_share(whole: Floats, direction: Floats) -> Floats:
@@ -206,5 +275,6 @@ def quantities(labels: Iterable[str]) -> list[str]:
     beside = list(distance(nothing, nothing, np.ones(1)))
     return [
         *(f"{REFERENCE}_{k}" for k in (*alone, "norm", "implicit_norm")),
+        *(f"{REFERENCE}_{k}" for k in drift(np.zeros((1, 1)), nothing, np.ones(1))),
         *(f"{label}_{k}" for label in labels for k in (*alone, *beside)),
     ]

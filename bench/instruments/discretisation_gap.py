@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 
@@ -16,6 +17,7 @@ from bench.contracts.space import Architecture
 from bench.metrics import Metric, reading
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
+from bench.streams import generator
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -37,7 +39,14 @@ class DiscretisationGap(Instrument):
       on the batches that the search sees next; absent with 0, NaN where they diverge;
     * ``gap_true``: the cell trained on its own, from the truth table.
 
-    ``discrete_drop`` is soft minus discrete in points. ``regret`` is the table's best accuracy minus
+    ``discrete_drop`` is soft minus discrete in points, ``finetuned_drop`` soft minus fine-tuned. Any
+    cell loses when it is cut out of a mixture, so that a drop alone says nothing of the choice.
+    With ``random`` cells, drawn uniformly and the same at every reading of a search,
+    ``gap_random`` and ``gap_random_finetuned`` are their means under the same treatment, and
+    ``discrete_advantage`` and ``finetuned_advantage`` what the argmax cell has over them: how much
+    of what the mixture has learned α points out.
+
+    ``regret`` is the table's best accuracy minus
     ``gap_true``. ``mixture_entropy`` is the mean over edges of the entropy of the mixture weights
     over that of equal ones among the operations that still compete: 1 where nothing is decided, 0
     for one-hot; how much of the gap there is to lose. NaN without truth, and, but for ``gap_soft``,
@@ -50,7 +59,8 @@ class DiscretisationGap(Instrument):
         "arXiv:2007.03154"
     )
     cost: ClassVar[str] = (
-        "2·(images + calibration·images/batch)/(3·search batch) F; finetune·steps per epoch F"
+        "(2 + random)·(images + calibration·images/batch)/(3·search batch) F; "
+        "(1 + random)·finetune·steps per epoch F"
     )
     measures: ClassVar[tuple[Metric, ...]] = (
         reading("gap_soft", "accuracy of the supernet under its mixture", "%", 2, "higher"),
@@ -59,7 +69,13 @@ class DiscretisationGap(Instrument):
         ),
         reading("gap_finetuned", "the same after a few epochs of weight steps", "%", 2, "higher"),
         reading("gap_true", "accuracy of that cell trained on its own", "%", 2, "higher"),
+        reading("gap_random*", "the same of cells drawn at random, mean", "%", 2),
         reading("discrete_drop", "gap_soft minus gap_discrete", "points", 2, "lower"),
+        reading("finetuned_drop", "gap_soft minus gap_finetuned", "points", 2, "lower"),
+        reading("discrete_advantage", "gap_discrete minus gap_random", "points", 2, "higher"),
+        reading(
+            "finetuned_advantage", "gap_finetuned minus gap_random_finetuned", "points", 2, "higher"
+        ),
         reading("regret", "best accuracy of the table minus gap_true", "points", 2, "lower"),
         reading("mixture_entropy", "entropy of the mixture over that of equal weights"),
     )
@@ -69,38 +85,55 @@ class DiscretisationGap(Instrument):
     calibration: int = Field(
         512, ge=2, description="training images that batch statistics are taken over"
     )
-    finetune: int = Field(0, ge=0, description="epochs of fine-tuning the cell; 0: none")
+    random: int = Field(0, ge=0, description="cells drawn at random for comparison; 0: none")
+    finetune: int = Field(0, ge=0, description="epochs of fine-tuning every cell; 0: none")
     lr: float = Field(0.0025, gt=0, description="constant learning rate of fine-tuning")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
         """See `Instrument.passes`."""
         batch = settings.search.batch
         images = self.images or 1000
-        measured = 2 * (images + self.calibration * images / self.batch) / (3 * batch)
-        return measured + self.finetune * (settings.data.size or 50_000) / (2 * batch)
+        measured = (
+            (2 + self.random) * (images + self.calibration * images / self.batch) / (3 * batch)
+        )
+        tuned = (1 + self.random) * self.finetune
+        return measured + tuned * (settings.data.size or 50_000) / (2 * batch)
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
         reading = {"gap_soft": self._soft(setup, state)}
-        own = ["gap_discrete", *(["gap_finetuned"] if self.finetune else []), "gap_true"]
         if not setup.composition.learns_architecture:
-            others = (*own, "discrete_drop", "regret", "mixture_entropy")
-            return reading | dict.fromkeys(others, NAN)
-        mixture = setup.mixture(state)
+            return reading | dict.fromkeys(self._others(), NAN)
         cell = setup.space.discretise(setup.strength(state))
-        reading["gap_discrete"] = self._discrete(setup, state, cell)
+        draws = generator("cpu", setup.seed, self.name, "random")
+        random = setup.space.sample(self.random, draws) if self.random else []
+        soft, discrete = reading["gap_soft"], self._discrete(setup, state, [cell, *random])
+        reading |= {"gap_discrete": discrete[0], "discrete_drop": soft - discrete[0]}
+        if random:
+            reading["gap_random"] = float(np.mean(discrete[1:]))
+            reading["discrete_advantage"] = discrete[0] - reading["gap_random"]
         if self.finetune:
-            tuned = self._finetuned(setup, state, cell)
-            reading["gap_finetuned"] = NAN if tuned is None else self._discrete(setup, tuned, cell)
+            tuned = [self._after_tuning(setup, state, one) for one in (cell, *random)]
+            reading |= {"gap_finetuned": tuned[0], "finetuned_drop": soft - tuned[0]}
+            if random:
+                reading["gap_random_finetuned"] = float(np.mean(tuned[1:]))
+                reading["finetuned_advantage"] = tuned[0] - reading["gap_random_finetuned"]
         truth, true, best = setup.truth, NAN, NAN
         if truth is not None:
             true, best = float(truth.mean([setup.space.encode(cell)])[0]), truth.best
         return reading | {
             "gap_true": true,
-            "discrete_drop": reading["gap_soft"] - reading["gap_discrete"],
             "regret": best - true,
-            "mixture_entropy": relative_entropy(mixture),
+            "mixture_entropy": relative_entropy(setup.mixture(state)),
         }
+
+    def _others(self) -> list[str]:
+        """Return the readings that need an alpha."""
+        names = ["gap_discrete", "discrete_drop", "gap_true", "regret", "mixture_entropy"]
+        names += ["gap_random", "discrete_advantage"] * bool(self.random)
+        names += ["gap_finetuned", "finetuned_drop"] * bool(self.finetune)
+        both = bool(self.random and self.finetune)
+        return names + ["gap_random_finetuned", "finetuned_advantage"] * both
 
     def _protocol(self) -> Protocol:
         return Protocol(
@@ -110,8 +143,14 @@ class DiscretisationGap(Instrument):
             calibration=self.calibration,
         )
 
-    def _discrete(self, setup: SearchView, state: StateView, cell: Architecture) -> float:
-        return float(evaluate(setup, state, [cell], self._protocol()).accuracy[0])
+    def _discrete(
+        self, setup: SearchView, state: StateView, cells: list[Architecture]
+    ) -> list[float]:
+        return [float(a) for a in evaluate(setup, state, cells, self._protocol()).accuracy]
+
+    def _after_tuning(self, setup: SearchView, state: StateView, cell: Architecture) -> float:
+        tuned = self._finetuned(setup, state, cell)
+        return NAN if tuned is None else self._discrete(setup, tuned, [cell])[0]
 
     @torch.no_grad()
     def _soft(self, setup: SearchView, state: StateView) -> float:

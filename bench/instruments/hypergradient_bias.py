@@ -37,18 +37,21 @@ class HypergradientBias(Instrument):
     directions (the mean over operations of each edge) projected out of every gradient:
 
     * ``cosine``, ``sign``, ``error``, ``ratio``, and the same of the implicit part alone;
-      ``bias`` and ``variance`` over the sequences: see `bench.instruments._bias.distance`;
+      ``bias``, ``variance`` and ``cosine_debiased`` over the sequences: see
+      `bench.instruments._bias.distance`;
     * ``skip``: the component of −gradient, the direction of descent, along the unit vector that
       favours skip_connect equally on all edges; ``skip_share``: the same over the gradient's
-      length, which is what Adam reacts to; ``implicit_skip``: what the implicit part adds to
-      ``skip``; ``skip_shift``: by how much ``skip_share`` exceeds the reference's. ``_se`` is the
-      standard error over sequences;
+      length, which is what Adam reacts to; ``implicit_skip`` and ``implicit_skip_share``: what the
+      implicit part adds to them, that is the total minus the direct part at the same weights;
+      ``skip_shift``: by how much ``skip_share`` exceeds the reference's. ``_se`` is the standard
+      error over sequences;
     * ``seconds`` and ``megabytes`` of one estimate, ``diverged`` and ``indefinite`` as shares of
       sequences.
 
     The direct part of an estimator that looks ahead is taken at the weights it looks ahead to, so
-    its ``skip`` moves for two reasons: ``implicit_skip`` tells them apart. NaN where the search
-    learns no alpha.
+    its ``skip`` differs from first-order's for two reasons: the implicit part, which is what a short
+    horizon leaves out, and the drift of the weights, which is none of its doing. For the reference
+    the second is ``drift_skip``, and ``skip_shift`` mixes both. NaN where the search learns no alpha.
     """
 
     details: ClassVar[str] = PREFIX
@@ -60,6 +63,8 @@ class HypergradientBias(Instrument):
         )
         for quantity in (
             "cosine",
+            "cosine_debiased",
+            "cosine_debiased_se",
             "sign",
             "error",
             "ratio",
@@ -71,6 +76,13 @@ class HypergradientBias(Instrument):
             "skip_shift",
             "skip_shift_se",
             "implicit_skip",
+            "implicit_skip_se",
+            "implicit_skip_share",
+            "implicit_skip_share_se",
+            "drift_skip",
+            "drift_skip_se",
+            "drift_skip_share",
+            "drift_skip_share_se",
             "norm",
             "seconds",
             "megabytes",

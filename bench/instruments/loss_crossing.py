@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from bench.contracts.settings import RunSettings
 
 
+Level = Annotated[float, Field(gt=0)]
+
+
 class LossCrossing(Instrument):
     """The epoch in which the supernet's loss on frozen training images falls to ``loss``.
 
-    ``crossing_loss`` is the mean cross-entropy at the end of the epoch, batch statistics, nothing
+    Several losses can be asked about: a threshold is a choice, and what holds at one alone holds at
+    none. ``crossing_loss`` is the mean cross-entropy at the end of the epoch, batch statistics, nothing
     dropped or augmented. ``crossing_epochs`` is when it was first at or below ``loss``, in epochs
     from the start, linearly between two readings; the first reading's epoch where that is there
     already, so read every epoch. ``crossing_steps`` is the same in weight steps. Both are NaN for as
-    long as the loss has not been reached.
+    long as the loss has not been reached. Where ``loss`` is a list, the loss is a part of their names:
+    ``crossing_epochs_1.5``.
 
     With `single_operation` it tells which operations let a network converge faster.
     """
@@ -35,17 +40,19 @@ class LossCrossing(Instrument):
     measures: ClassVar[tuple[Metric, ...]] = (
         reading("crossing_loss", "loss on frozen training images", "nats", 3, "lower"),
         reading(
-            "crossing_epochs",
+            "crossing_epochs*",
             "epochs until that loss is reached",
             "epochs",
             2,
             "lower",
             censored=True,
         ),
-        reading("crossing_steps", "weight steps until then", "steps", 0, "lower", censored=True),
+        reading("crossing_steps*", "weight steps until then", "steps", 0, "lower", censored=True),
     )
 
-    loss: float = Field(1.0, gt=0, description="cross-entropy to reach, in nats")
+    loss: Level | Annotated[tuple[Level, ...], Field(min_length=1)] = Field(
+        1.0, description="cross-entropy to reach, in nats; a list: several"
+    )
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
@@ -66,12 +73,13 @@ class LossCrossing(Instrument):
         ]
         now = sum(losses) / len(losses)
         read = [(e["epoch"], e["crossing_loss"]) for e in state.history if "crossing_loss" in e]
-        reached = crossing([*read, (state.epoch, now)], self.loss)
-        return {
-            "crossing_loss": now,
-            "crossing_epochs": reached,
-            "crossing_steps": reached * setup.steps_per_epoch,
-        }
+        found = {"crossing_loss": now}
+        several = isinstance(self.loss, tuple)
+        for level in self.loss if isinstance(self.loss, tuple) else (self.loss,):
+            reached, suffix = crossing([*read, (state.epoch, now)], level), f"_{level:g}"
+            found["crossing_epochs" + suffix * several] = reached
+            found["crossing_steps" + suffix * several] = reached * setup.steps_per_epoch
+        return found
 
 
 def crossing(readings: Sequence[tuple[float, float]], level: float) -> float:

@@ -111,8 +111,7 @@ def _compiled(source: Path) -> Path:
                     check=True,
                 )
                 made = files.read(temporary, LARGEST, links=False)
-                with open(temporary, "ab") as file:
-                    file.write(hashlib.sha256(made).digest())
+                files.append(Path(temporary), hashlib.sha256(made).digest())
                 os.chmod(temporary, 0o700)  # linkers make files as the umask has it
                 os.replace(temporary, library)
             finally:

@@ -7,12 +7,15 @@ import math
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench.contracts.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from bench.papers.logs import LogTable
 
 NUMBER = r"(?P<{0}>[\d.]+)(?:±(?P<{0}_sd>[\d.]+))?"
 CLAIM = re.compile(rf"(?:–|{NUMBER.format('valid')})/{NUMBER.format('test')}")
@@ -122,8 +125,8 @@ def names() -> list[str]:
 
 
 @functools.cache
-def load(name: str) -> PaperTable:
-    """Read a published table.
+def load(name: str) -> PaperTable | LogTable:
+    """Read a published table: of numbers, or of claims about published search logs.
 
     Raises
     ------
@@ -133,4 +136,9 @@ def load(name: str) -> PaperTable:
     if name not in names():
         raise ValueError(f"unknown table {name!r}; {did_you_mean(name, names())}")
     text = (resources.files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")
-    return PaperTable.model_validate(yaml.safe_load(text))
+    content = yaml.safe_load(text)
+    if "logs" in content:
+        from bench.papers.logs import LogTable  # late: loads scipy and the space
+
+        return LogTable.model_validate(content)
+    return PaperTable.model_validate(content)

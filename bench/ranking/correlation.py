@@ -17,7 +17,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from bench.statistics import UNDEFINED, Floats, Interval, percentile_interval
 
@@ -88,6 +87,8 @@ def tau_b(scores: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None)
 
     ``weights`` are the inverse inclusion probabilities [N] of a stratified sample.
     """
+    from scipy import stats  # late: takes a second
+
     if why_undefined(scores, truth):
         return math.nan
     if weights is None:
@@ -186,6 +187,8 @@ def weighted_tau(scores: ArrayLike, truth: ArrayLike) -> float:
 
     Mistakes among the best count most. This is scipy's `weightedtau`, as in most NAS papers.
     """
+    from scipy import stats  # late: takes a second
+
     if why_undefined(scores, truth):
         return math.nan
     return float(stats.weightedtau(_vector(scores), _vector(truth)).statistic)
@@ -193,6 +196,8 @@ def weighted_tau(scores: ArrayLike, truth: ArrayLike) -> float:
 
 def spearman(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return Spearman's ρ with mid-ranks under ties."""
+    from scipy import stats  # late: takes a second
+
     if why_undefined(scores, truth):
         return math.nan
     return float(stats.spearmanr(_vector(scores), _vector(truth)).statistic)

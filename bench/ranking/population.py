@@ -10,13 +10,17 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from bench import files
 from bench.contracts.identity import Place, file_digest
+from bench.contracts.plain import Plain
 from bench.contracts.space import Architecture, Space
 from bench.contracts.truth import Truth
 from bench.streams import generator
 
+LARGEST = 16_000_000
+"""Bytes of a list of cells."""
 FEWEST = 20
 """Cells of known accuracy by whose tenths one can draw."""
 
@@ -38,7 +42,7 @@ class Sample:
     strata: NDArray[np.int64] | None = None
 
 
-class Population(BaseModel):
+class Population(Plain):
     """Which architectures are ranked.
 
     Which cell stands for its class matters: isomorphic cells hold other weights of the supernet.
@@ -92,6 +96,8 @@ class Population(BaseModel):
             return ""
         try:
             return file_digest(self.file)
+        except files.UnfitFileError:
+            raise  # says it by itself
         except OSError as error:
             raise ValueError(f"{self.file}: cannot be read ({error.strerror})") from None
 
@@ -225,9 +231,11 @@ class Population(BaseModel):
         """Read the cells of a file, one per line; blank lines and ``#`` comments are left out."""
         path = self.file or Path()
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: cannot be read as text ({error})") from None
+            lines = files.read_text(path, LARGEST).splitlines()
+        except files.UnfitFileError:
+            raise  # says it by itself
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read as text ({error.strerror})") from None
         cells: dict[Architecture, int] = {}
         for number, line in enumerate(lines, start=1):
             if not (text := line.strip()) or text.startswith("#"):

@@ -18,29 +18,59 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
+from bench import shapes
+from bench.files import write_atomically
 from bench.instruments._bias import REFERENCE
 from bench.metrics import bounds, number, plural
 from bench.report import svg
+from bench.report.rows import name_of
+from bench.report.table import as_csv
 from bench.runs import store
-from bench.runs.checkpoint import write_atomically
-from bench.runs.manifest import read_manifest
+from bench.runs.manifest import MANIFEST, read_manifest
+from bench.shapes import Shape, Whole
 from bench.statistics import UNDEFINED, Interval, too_few_seeds
 
 INSTRUMENT = "hypergradient_bias"
 DISTANCES = {
-    "cosine": "cosine", "sign": "sign", "error": "rel. error", "ratio": "norm ratio",
+    "cosine": "cosine", "cosine_debiased": "debiased", "sign": "sign", "error": "rel. error",
+    "ratio": "norm ratio",
     "implicit_cosine": "cosine, impl.", "implicit_sign": "sign, impl.",
     "implicit_error": "rel. error, impl.", "implicit_ratio": "norm ratio, impl.",
     "bias": "bias", "variance": "variance",
 }  # fmt: skip
-PULLS = {"skip_share": 3, "skip_shift": 3, "skip": 5, "implicit_skip": 5}
+PULLS = {
+    "skip_share": 3, "skip_shift": 3, "implicit_skip_share": 3, "drift_skip_share": 3, "skip": 5,
+}  # fmt: skip
 """Signed quantities and their decimals."""
-INTERVALS = ("skip_share", "skip_shift")
+INTERVALS = ("skip_share", "skip_shift", "implicit_skip_share", "drift_skip_share")
 PULL_AND_COST = {
-    "skip_share": "skip share", "skip_shift": "minus reference", "skip": "skip",
-    "implicit_skip": "of it implicit", "times": "time (×first-order)", "megabytes": "MB",
+    "skip_share": "skip share", "skip_shift": "minus reference",
+    "implicit_skip_share": "total minus direct at w_T", "drift_skip_share": "drift of w",
+    "skip": "skip", "times": "time (×first-order)", "megabytes": "MB",
     "diverged": "diverged", "indefinite": "indefinite",
 }  # fmt: skip
+
+
+class Estimator(Shape):
+    """An estimator as the manifest has it."""
+
+    name: str
+    T: Whole | None = None
+    K: Whole | None = None
+
+
+class Reference(Estimator):
+    """What the others are measured against."""
+
+    T: Whole
+
+
+class Configuration(Shape):
+    """What of the instrument's settings is used here."""
+
+    estimators: dict[str, Estimator]
+    reference: Reference
+    sequences: Whole
 
 
 @dataclass(frozen=True)
@@ -75,20 +105,22 @@ class Readings:
         used = {
             arm["label"]: instrument
             for arm in manifest["arms"]
-            for instrument in arm["settings"].get("instruments", [])
-            if instrument["name"] == INSTRUMENT
+            for instrument in (arm.get("settings") or {}).get("instruments", [])
+            if isinstance(instrument, dict) and instrument.get("name") == INSTRUMENT
         }
         if not used:
             raise ValueError(f"{root}: no variant has the instrument {INSTRUMENT}")
         configuration = next(iter(used.values()))
+        shapes.check(Configuration, configuration, f"{root / MANIFEST}: {INSTRUMENT}")
         if any(other != configuration for other in used.values()):
             raise ValueError(f"{root}: variants have different settings of {INSTRUMENT}")
         estimators = configuration["estimators"] | {REFERENCE: configuration["reference"]}
         rows = []
         for folder in manifest["runs"]:
             result = store.read_result(root / folder)
-            if result is not None and result["label"] in used:
-                rows += _rows(result, list(estimators))
+            named = name_of(folder)
+            if result is not None and named["label"] in used:
+                rows += _rows(result | named, list(estimators))
         columns = ["label", "seed", "epoch", "estimator", "quantity", "value"]
         if not rows:
             raise ValueError(f"{root}: no finished run has a reading of {INSTRUMENT}")
@@ -109,7 +141,7 @@ class Readings:
         exact = {
             k: e["T"]
             for k, e in self.estimators.items()
-            if e["name"] == "reverse" and e.get("K") in (None, e["T"])
+            if e["name"] == "reverse" and e.get("T") and e.get("K") in (None, e["T"])
         }
         return dict(sorted({self.short: 0, **exact}.items(), key=lambda item: item[1]))
 
@@ -293,6 +325,6 @@ def write(root: Path, to: Path) -> str:
         f"{labels}.\n\n{table(readings)}\n\nCommand: `{manifest.get('command', '')}`\n"
     )
     write_atomically(to / "summary.md", text.encode())
-    write_atomically(to / "bias.csv", readings.values.to_csv(index=False).encode())
+    write_atomically(to / "bias.csv", as_csv(readings.values).encode())
     write_atomically(to / "bias.svg", image.encode())
     return said

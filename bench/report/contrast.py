@@ -151,11 +151,10 @@ class Verdict:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Everything but the headline, in the order in which it is read."""
-        first = (self.counts, self.effect)
+        found = [self.counts, self.effect]
         if metric(self.comparison.metric).binary:  # the effect is in counts by itself
-            first = (self.effect, self.counts)
-        parts = (*first, self.test, self.caveats)
-        first, *others = filter(None, parts)
+            found.reverse()
+        first, *others = (part for part in (*found, self.test, self.caveats) if part)
         return first, *(f"{part[:1].upper()}{part[1:]}" for part in others)
 
     @property

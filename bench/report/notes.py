@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.metrics import plural
 from bench.report.summary import Summary
-from bench.runs.provenance import alike, computed
+from bench.runs.made import alike, computed
 from bench.runs.sources import changed
 
 NEAR_CHANCE = 2.0
@@ -42,12 +42,12 @@ def near_chance(summary: Summary) -> list[str]:
     found = []
     for label in summary.labels:
         mine = [r for r in summary.results.values() if r.get("label") == label]
-        classes = [(r.get("data") or {}).get("classes") for r in mine]
+        classes = [n for r in mine if isinstance(n := (r.get("data") or {}).get("classes"), int)]
         rates = [r.get("train_accuracy") for r in mine if r.get("status") == "ok"]
         numbers = [float(x) for x in rates if isinstance(x, int | float) and math.isfinite(x)]
-        if not numbers or not all(isinstance(n, int) and n > 0 for n in classes):
+        if not numbers or not classes:
             continue
-        right, chance = sum(numbers) / len(numbers), 100 / classes[0]
+        right, chance = sum(numbers) / len(numbers), 100 / max(classes[0], 1)
         if right < NEAR_CHANCE * chance:
             found.append(
                 f"The supernets of {label} were right on {right:.0f} % of their training images at "

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from bench.files import write_atomically
 from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plural
 from bench.names import shown
 from bench.report import svg
@@ -24,7 +25,6 @@ from bench.report.forest import differences
 from bench.report.notes import arithmetic, notes, stale
 from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
-from bench.runs.checkpoint import write_atomically
 from bench.runs.manifest import MANIFEST
 
 SHAPES = {

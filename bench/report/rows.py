@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.metrics import COLLAPSE
 from bench.runs import store
-from bench.runs.manifest import FOLDER
+from bench.runs.shapes import FOLDER
 
 MISSING_RUN = "missing"
 """Status of a run that was planned and has no sound result: never started, killed or damaged."""
@@ -60,8 +60,8 @@ def row_of(folder: str, result: dict[str, Any] | None, problem: str) -> dict[str
 def _why_missing(path: Path) -> str:
     if path.is_symlink():
         return "a link stands in its place; links are not followed"
-    if (path / store.RESULT).exists():
-        return "its result is damaged"
+    if problem := store.problem(path):
+        return problem
     last = store.read_progress(path)
     if last.get("error"):
         return f"no result; stopped by: {last['error']}"

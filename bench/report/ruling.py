@@ -27,6 +27,7 @@ from bench.metrics import bounds, metric, number, p_text, plural
 from bench.ranking.correlation import tau_b
 from bench.report import signals
 from bench.report.contrast import values
+from bench.report.matched import at_equal_level
 from bench.report.summary import Summary
 from bench.runs.manifest import MANIFEST
 
@@ -168,6 +169,8 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
         stated = summary.manifest.get("explanation")
         if not stated:
             raise ValueError(f"{root / MANIFEST}: its ablation file states no explanation")
+        if (older := _older(stated)) is not None:
+            raise ValueError(f"{root / MANIFEST}: {older}; {_anew(summary.manifest, root)}")
         try:
             explanation = Explanation.model_validate(stated)
         except ValidationError as error:
@@ -186,6 +189,24 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
     ]
 
 
+def _older(stated: Any) -> str | None:
+    """Say what an explanation lacks that was stated before the present rules; None: nothing."""
+    if not isinstance(stated, dict) or not isinstance(stated.get("criteria"), list):
+        return None  # damaged, not old
+    roles = [c.get("role") for c in stated["criteria"] if isinstance(c, dict)]
+    lacking = [] if "failure" in stated else ["how often the baseline must have failed"]
+    lacking += [] if "primary" in roles else ["which criterion is the primary one"]
+    if not lacking:
+        return None
+    return f"its explanation was stated under older rules and does not say {' and '.join(lacking)}"
+
+
+def _anew(manifest: dict[str, Any], root: Path) -> str:
+    """Say which command states it under the present rules; sound runs there are not made again."""
+    command = manifest.get("command") or f"python -m bench run FILE --output {root}"
+    return f"`{command}` states it anew and keeps what runs it can"
+
+
 def _judge(summary: Summary, explanation: Explanation, tests: int) -> tuple[Judged, ...]:
     """Judge every criterion of one explanation."""
     looked, judged = bool(summary.manifest.get("until")), []
@@ -201,6 +222,8 @@ def differences(summary: Summary, criterion: Criterion) -> dict[int, float]:
 
     Infinite or NaN where what is timed was never reached by one, or by both.
     """
+    if criterion.matched is not None:
+        return at_equal_level(summary, criterion)
     ours = per_seed(summary, criterion.of, criterion)
     if criterion.against is None:
         return {seed: value - criterion.value for seed, value in sorted(ours.items())}

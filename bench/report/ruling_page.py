@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from bench.files import write_atomically
 from bench.metrics import MISSING, bounds, number, p_text, plural
 from bench.report import signals, svg
 from bench.report.page import environment
 from bench.report.ruling import Verdict, decimals, lead_table, markdown, meaning, scale
 from bench.report.ruling_figures import LIMIT, forest, paths
-from bench.runs.checkpoint import write_atomically
+from bench.report.table import as_csv
 from bench.statistics import Interval, seeds_needed
 
 PAGE = "report.html"
@@ -40,7 +41,7 @@ def write(verdicts: Sequence[Verdict], to: Path) -> list[Path]:
     files = {
         "verdict.html": text,
         "verdict.md": f"{markdown(verdicts)}\n## Which signal leads the collapse?\n\n{_md(lead)}\n",
-        "signals.csv": found.to_csv(index=False, float_format="%.4f"),
+        "signals.csv": as_csv(found, "%.4f"),
     }
     for name, content in files.items():
         write_atomically(to / name, content.encode())

@@ -19,6 +19,8 @@ from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
 from bench.statistics import Interval
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""With what a cell begins that a spreadsheet would calculate."""
 WIDTH = 100
 TERMINAL = (
     "skip_count",
@@ -308,15 +310,20 @@ def _tex(text: str) -> str:
     return "".join(_TEX.get(c, c) for c in str(text).replace("\n", " "))
 
 
-def as_csv(frame: pd.DataFrame) -> str:
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
+def as_csv(frame: pd.DataFrame, digits: str | None = None) -> str:
     """Return a frame as CSV; what begins like a spreadsheet formula is made text."""
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [
-                f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v
-                for v in safe[name]
-            ]
+    columns = [
+        frame.iloc[:, i]
+        if pd.api.types.is_numeric_dtype(frame.iloc[:, i])
+        else frame.iloc[:, i].map(_no_formula)
+        for i in range(frame.shape[1])
+    ]
+    safe = pd.concat(columns, axis=1) if columns else frame
     buffer = io.StringIO()
-    safe.to_csv(buffer, index=False)
+    header = [_no_formula(str(name)) for name in frame.columns]
+    safe.to_csv(buffer, index=False, header=header, float_format=digits)
     return buffer.getvalue()

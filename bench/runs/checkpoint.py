@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.files import UnfitFileError, check_zip, open_regular
+from bench.files import UnfitFileError, check_zip, open_regular, write_atomically
 
 MAGIC = b"bench-checkpoint-1\n"
 
@@ -23,36 +20,6 @@ class CheckpointError(ValueError):
 
 class RefusedError(CheckpointError):
     """A checkpoint of this run whose checksum is right and whose content is not one."""
-
-
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file so that it is there whole or not at all: temporary file, fsync, rename.
-
-    Parameters
-    ----------
-    durable
-        Wait until it is on the disk; without, a power cut may leave it empty or old.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)  # temporary files are private; results are for colleagues
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # where it can neither be written nor removed
-            os.unlink(temporary)
-        raise
-    if durable and hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save(path: Path, identity: str, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ broadcasts, casts, and takes an optimiser's settings from what it loads.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -88,6 +89,7 @@ def optimizer(
             if expected is not None or mine[key] is None:
                 _equal(group[key], expected, f"{at}.{key}")
     weights = [p for group in built.param_groups for p in group["params"]]
+    names = kept_by(built)
     if not isinstance(found["state"], Mapping):
         raise MisfitError(f"{at}.state: {type(found['state']).__name__}, not a mapping")
     for number, values in found["state"].items():
@@ -95,11 +97,25 @@ def optimizer(
             raise MisfitError(f"{at}.state: no parameter {number!r}")
         if not isinstance(values, Mapping):
             raise MisfitError(f"{at}.state.{number}: {type(values).__name__}, not a mapping")
+        if values:  # all that a step keeps of a weight, or nothing
+            keys(values, names, f"{at}.state.{number}")
         for name, value in values.items():
             if name == "step":
                 tensor(value, torch.tensor(0.0), f"{at}.state.{number}.{name}")
             elif value is not None:
                 tensor(value, weights[number], f"{at}.state.{number}.{name}")
+
+
+def kept_by(built: torch.optim.Optimizer) -> set[str]:
+    """Return the names of what an optimiser of these settings keeps of every weight that it steps."""
+    weight = torch.zeros(1, requires_grad=True)
+    weight.grad = torch.ones(1)
+    taken = inspect.signature(type(built)).parameters
+    settings = {name: value for name, value in built.defaults.items() if name in taken}
+    settings["fused"] = settings["foreach"] = None  # how, not what
+    like = type(built)([weight], **{k: v for k, v in settings.items() if k in taken})
+    like.step()
+    return set(like.state[weight])
 
 
 def whole(found: Any, low: int, high: int, at: str) -> int:

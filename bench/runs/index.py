@@ -14,11 +14,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench.files import read, write_atomically
 from bench.runs import store
-from bench.runs.checkpoint import write_atomically
 
 CACHE = ".index.json"
 SCHEMA = 1
+LARGEST = 1 << 30
+"""Bytes; a row of one result has a thousand."""
 Looks = list[int]
 """Time [ns], size and inode of ``result.json``, then of ``ranking.parquet`` (zeros: not there)."""
 
@@ -83,7 +85,7 @@ def _row(folder: Path) -> dict[str, Any] | None:
 def _read(root: Path) -> dict[str, tuple[Looks, dict[str, Any] | None]]:
     """Return the cache; empty where there is none, or it is damaged or of another time."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        digest, _, content = (root / CACHE).read_bytes().partition(b"\n")
+        digest, _, content = read(root / CACHE, LARGEST, links=False).partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() == digest:
             cached = json.loads(content)
             if cached["schema"] == SCHEMA:

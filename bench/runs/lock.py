@@ -14,17 +14,22 @@ import functools
 import json
 import os
 import platform
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.files import UnfitFileError
+
 try:
     import fcntl
 except ImportError:  # no flock on this system: owner and heartbeat alone
     fcntl = None  # type: ignore[assignment]
 
+SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed, no pipe in its place waited for."""
 LOCK = ".lock"
 BEAT = 5.0
 """Seconds between heartbeats."""
@@ -85,7 +90,11 @@ def _open(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / LOCK).is_symlink():  # NOFOLLOW: and it must not make a file elsewhere
         (folder / LOCK).unlink(missing_ok=True)
-    return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | SAFELY, 0o644)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnfitFileError(f"{folder / LOCK}: is not a regular file")
+    return handle
 
 
 def _is_at(handle: int, path: Path) -> bool:
@@ -144,10 +153,12 @@ def silence(folder: Path) -> float | None:
 def alive(folder: Path) -> bool:
     """Say whether a process, here or on another machine, holds the folder now."""
     try:
-        handle = os.open(folder / LOCK, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(folder / LOCK, os.O_RDONLY | SAFELY)
     except OSError:
         return False
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return False  # nobody's lock
         if fcntl is not None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two may ask at once

@@ -17,6 +17,7 @@ import torch
 
 from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
+from bench.files import write_atomically
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
 from bench.runs.contents import refuse_changed
@@ -296,7 +297,7 @@ def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
     assert protocol is not None
     ranking = measure(setup, state, protocol)
     table = ranking.table.to_parquet(index=False)
-    checkpoint.write_atomically(folder / store.RANKING, table)
+    write_atomically(folder / store.RANKING, table)
     return {
         **ranking.flat(),
         **({"reasons": ranking.reasons} if ranking.reasons else {}),

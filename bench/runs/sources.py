@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from bench.contracts import registry
+from bench.contracts import plugins, registry
 from bench.contracts.member import Member
-from bench.contracts.registry import SEAMS
+from bench.contracts.registry import seam_of
 from bench.runs import store
 from bench.runs.index import rows
-from bench.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from bench.runs.spec import RunSpec
 
 PACKAGE = Path(__file__).parents[1]
 ENGINE = (
@@ -37,7 +37,9 @@ IMPORTED = re.compile(r"^\s*(?:from|import)\s+bench\.([\w.]+)(?:\s+import\s+(.+)
 
 def sources(spec: RunSpec) -> dict[str, str]:
     """Return ``engine`` and ``<seam>/<member>`` → hash of its source, for all members of a run."""
-    named = sorted({f"{seam(m)}/{m.name}" for m in members([spec.settings, *spec.variants])})
+    named = sorted(
+        {f"{seam_of(type(m))}/{m.name}" for m in members([spec.settings, *spec.variants])}
+    )
     return {name: found for name in ("engine", *named) if (found := source(name))}
 
 
@@ -89,10 +91,11 @@ def members(value: Any) -> Iterator[Member]:
             yield from members(inner)
 
 
-def seam(member: Member) -> str:
-    """Return the seam of a member."""
-    classes = {one.__name__ for one in type(member).__mro__}
-    return next(name for name, (_, contract) in SEAMS.items() if contract in classes)
+def outside(found: Mapping[str, str]) -> dict[str, str]:
+    """Return those members of `sources` that are not of this package → the file or package they are in."""
+    named = [name.partition("/") for name in found if name != "engine"]
+    modules = {f"{seam}/{member}": registry.located(seam, member) for seam, _, member in named}
+    return {name: plugins.told(module) for name, module in modules.items() if module is not None}
 
 
 @functools.cache
@@ -101,12 +104,14 @@ def source(name: str) -> str:
     if name == "engine":
         return _hash(path for part in ENGINE for path in _files(PACKAGE / part))
     seam, _, member = name.partition("/")
+    if seam not in registry.SEAMS or not member.isidentifier():
+        return ""
+    for own in (PACKAGE / seam / f"{member}.py", PACKAGE / seam / member / "__init__.py"):
+        if own.is_file():  # found without loading its seam, which may take seconds
+            return _hash(_with_helpers(own, seam))
     try:
-        found = importlib.util.find_spec(f"bench.{seam}.{member}")
-        if found is not None and found.origin is not None:
-            return _hash(_with_helpers(Path(found.origin), seam))
-        module = sys.modules[registry.load(seam, member).__module__]  # of the user's own
-        return _hash([Path(str(module.__file__))])
+        module = registry.located(seam, member)
+        return "" if module is None else _hash(plugins.files(module))
     except (ImportError, KeyError, ValueError, OSError):
         return ""
 

@@ -22,6 +22,8 @@ SCHEMA = 2
 
 
 def _read(values: Any) -> Any:
+    if not isinstance(values, list | tuple):
+        raise ValueError("expected a list of variants")
     return tuple(registry.parse("variants", value) for value in values)
 
 
@@ -47,6 +49,25 @@ class RunSpec(BaseModel):
         {}, description="hashes of what the settings name: images, truth, cells of a file"
     )
     code: int = SCHEMA
+
+    def foreign(self, source: Path) -> RunSpec:
+        """Return what a folder of somebody else's may ask for: it downloads and executes nothing.
+
+        Raises
+        ------
+        ValueError
+            Naming ``source``, where its truth would run code that files hold.
+        """
+        truth = self.settings.truth
+        if truth is not None and truth.executes:
+            raise ValueError(
+                f"{source}: settings.truth: {truth.name} runs code that its files hold; it is used "
+                "only by `bench run` with an ablation file that names it"
+            )
+        data = self.settings.data.offline()
+        if data is self.settings.data:
+            return self
+        return self.model_copy(update={"settings": self.settings.model_copy(update={"data": data})})
 
     @functools.cached_property
     def shared(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

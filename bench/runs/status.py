@@ -105,8 +105,7 @@ def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
     share = (1 - RANKING_SHARE) * (epoch or 0) / max(1, epochs or 1)
     elapsed = float(progress.get("elapsed") or 0.0)
-    damaged = "its result is damaged or cannot be read" if (folder / store.RESULT).exists() else ""
-    damaged = damaged or str(progress.get("error") or "")
+    damaged = store.problem(folder) or str(progress.get("error") or "")
     return RunState(
         name, kind, str(progress.get("status", "")), epoch, epochs, share, quiet, elapsed, damaged
     )

@@ -17,12 +17,16 @@ import shutil
 import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.files import UnfitFileError, read
-from bench.runs.checkpoint import write_atomically
+from bench import shapes
+from bench.files import UnfitFileError, read, write_atomically
 from bench.runs.lock import LOCK
-from bench.runs.spec import SCHEMA, RunSpec
+from bench.runs.shapes import PROGRESS as FIELDS
+from bench.runs.shapes import Result
+
+if TYPE_CHECKING:
+    from bench.runs.spec import RunSpec
 
 RESULT, SPEC, PROGRESS, CHECKPOINT, RANKING = (
     "result.json",
@@ -75,17 +79,40 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     OSError
         When it is there and cannot be read, which does not say that it is damaged.
     """
-    result = read_sealed(folder / RESULT)
-    if result is None:
+    try:
+        return _result(folder)
+    except (FileNotFoundError, UnfitFileError):
         return None
+
+
+def problem(folder: Path) -> str:
+    """Say what is wrong with a run's result; empty where it is sound, or there is none."""
+    try:
+        _result(folder)
+    except FileNotFoundError:
+        pass
+    except UnfitFileError as error:
+        return f"its result is damaged ({str(error).removeprefix(f'{folder}{os.sep}')})"
+    except OSError as error:
+        return f"its result cannot be read ({error.strerror})"
+    return ""
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """Return a run's result; raises UnfitFileError, in one line, where it is not to be believed."""
+    path = folder / RESULT
+    content = read_sealed(path)
+    if content is None:
+        os.stat(path, follow_symlinks=False)  # raises FileNotFoundError where there is none
+        raise UnfitFileError(f"{path}: was changed, or is not one")
+    result: dict[str, Any] = shapes.plain(content, path)
+    shapes.check(Result, result, path)
     if "-seed" in folder.name and not folder.name.endswith(str(result.get("digest", ""))):
-        return None  # another run's
-    named = result.get("files", {})
-    sound = isinstance(named, dict) and all(
-        Path(name).name == name and _sha256(folder / name) == digest
-        for name, digest in named.items()
-    )
-    return result if sound else None
+        raise UnfitFileError(f"{path}: digest: of another run")
+    for name, digest in result.get("files", {}).items():
+        if _sha256(folder / name) != digest:
+            raise UnfitFileError(f"{folder / name}: missing, or was changed")
+    return result
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
@@ -156,8 +183,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     """Return the last progress that a run reported; empty where there is none."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         progress = json.loads(read_regular(folder / PROGRESS))
-        if isinstance(progress, dict):
-            return progress
+        return shapes.fitting(FIELDS, shapes.plain(progress, folder / PROGRESS))
     return {}
 
 
@@ -171,8 +197,14 @@ def write_spec(folder: Path, spec: RunSpec) -> None:
         write_json(folder / SPEC, content, durable=False)
 
 
-def read_spec(folder: Path) -> RunSpec:
+def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     """Return what a run was to do.
+
+    Parameters
+    ----------
+    own
+        Whether this program has just written it; what others may have written downloads and
+        executes nothing (`RunSpec.foreign`).
 
     Raises
     ------
@@ -181,6 +213,11 @@ def read_spec(folder: Path) -> RunSpec:
     OSError
         When it is there and cannot be read.
     """
+    from pydantic import ValidationError
+
+    from bench.ablation.layers import first_error  # late: needs torch, as specifications do
+    from bench.runs.spec import SCHEMA, RunSpec  # late: whoever only looks at results needs none
+
     content = read_sealed(folder / SPEC)
     if content is None:
         raise ValueError(f"{folder / SPEC}: missing or damaged; `python -m bench run` writes it")
@@ -189,10 +226,14 @@ def read_spec(folder: Path) -> RunSpec:
             f"{folder / SPEC}: of another version of bench (schema {schema}, here {SCHEMA}): its "
             "result can be read and shown; to go on from it, run it again"
         )
-    spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
+    try:
+        spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
+    except ValidationError as error:
+        at, message = first_error(error)
+        raise ValueError(f"{folder / SPEC}: {shapes.dotted(tuple(at))}: {message}") from None
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")
-    return spec
+    return spec if own else spec.foreign(folder / SPEC)
 
 
 def confined(root: Path, spec: RunSpec) -> Path:

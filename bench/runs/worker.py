@@ -80,7 +80,7 @@ def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
 
     path = Path(folder)
     try:
-        outcome = execute(store.read_spec(path), path, flag)
+        outcome = execute(store.read_spec(path, own=True), path, flag)
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
     except OSError as error:

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.contracts.moment import Half, Moment
 from bench.contracts.space import Active, Space
 from bench.contracts.stages import bounds, stage
-from bench.contracts.variant import Site, Stop, Variant, overrides
+from bench.contracts.variant import ArchitectureStep, Site, Stop, Variant, overrides
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -108,11 +108,15 @@ class Composition:
             return [v.name for v in self.variants if any(overrides(v, hook) for hook in hooks)]
 
         drawing = [v.name for v in self.variants if v.samples_path]
-        for both, what in ((having("relax"), "replace softmax(alpha)"), (drawing, "draw the path")):
+        for both, what in (
+            (having("relax"), "replace softmax(alpha)"),
+            (drawing, "draw the path"),
+            ([v.name for v in self.variants if v.replaces_step], "replace the optimiser of alpha"),
+        ):
             if len(both) > 1:
                 raise ContradictionError(f"{' and '.join(both[:2])} both {what}")
         fixed = [v.name for v in self.variants if not v.learns_architecture]
-        acting = having("relax", "architecture_loss", "stop")
+        acting = having("relax", "architecture_loss", "step_architecture", "stop")
         acting += [v.name for v in self.variants if v.ranks_operations]
         if fixed and (acting := [name for name in acting if name not in fixed]):
             raise ContradictionError(f"{acting[0]} acts on alpha, which {fixed[0]} does not learn")
@@ -194,9 +198,12 @@ class Composition:
         return weights
 
     def candidates(self, moment: Moment) -> Active | None:
-        """Return the operations that still compete for every variant, or None for all."""
+        """Return the operations that compete at this moment for every variant, or None for all."""
         limits = [v.candidates(self.space, moment) for v in self.variants]
-        return self._agreed([self.space.candidates(), *limits])
+        kept = self._agreed([self.space.candidates(), *limits])
+        for variant in self.variants:
+            kept = variant.drop(self.space, kept, moment)
+        return kept
 
     def strength(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
         """Return the mixture weights [E, O] times what variants say of whole edges."""
@@ -255,6 +262,25 @@ class Composition:
         for variant in self.variants:
             weights = variant.perturb(weights, loss, moment)
         return weights
+
+    @property
+    def steers(self) -> bool:
+        """Whether some variant has a say in where an update puts the architecture."""
+        return any(overrides(variant, "step_architecture") for variant in self.variants)
+
+    def step_architecture(
+        self,
+        before: dict[str, Tensor],
+        after: dict[str, Tensor],
+        gradient: dict[str, Tensor],
+        moment: Moment,
+    ) -> dict[str, Tensor]:
+        """Return where an update puts the architecture parameters, by one variant after the other."""
+        kept = self.candidates(moment)
+        for variant in self.variants:
+            step = ArchitectureStep(before, after, gradient, kept)
+            after = {**after, **variant.step_architecture(step, moment)}
+        return after
 
     def updates_architecture(self, moment: Moment) -> bool:
         """Say whether every variant lets this step update the architecture."""

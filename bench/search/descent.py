@@ -1,4 +1,4 @@
-"""One step of the weights' optimiser, whatever operations the step has run.
+"""One step of either optimiser: weights whatever operations the step has run, and the architecture.
 
 Convolutions that read one node are stacked in one tensor. What a step does to an operation that it
 did not run must not depend on what it is stacked with, nor on whether a kernel gives zeros or nothing
@@ -7,12 +7,16 @@ for its gradient; so it is said here, operation by operation.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from bench.contracts.moment import Moment
 from bench.contracts.space import Supernet
+
+if TYPE_CHECKING:
+    from bench.search.composition import Composition
 
 Unused = Literal["decay", "leave"]
 
@@ -69,3 +73,22 @@ def _ready(optimizer: torch.optim.SGD, weights: list[Tensor]) -> None:
             weight.grad = torch.empty_like(weight).copy_(weight.grad)
         if momentum and optimizer.state[weight].get("momentum_buffer") is None:
             optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+
+
+@torch.no_grad()
+def step_architecture(
+    optimizer: torch.optim.Adam,
+    architecture: dict[str, Tensor],
+    composition: Composition,
+    moment: Moment,
+) -> None:
+    """Step the architecture down its gradients, and to where variants say that this leads."""
+    if not composition.steers:
+        optimizer.step()
+        return
+    before = {name: value.detach().clone() for name, value in architecture.items()}
+    gradients = {n: v.grad for n, v in architecture.items() if v.grad is not None}
+    optimizer.step()
+    after = {name: value.detach().clone() for name, value in architecture.items()}
+    for name, value in composition.step_architecture(before, after, gradients, moment).items():
+        architecture[name].copy_(value)

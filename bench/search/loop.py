@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from bench.contracts.moment import Moment
 from bench.search import hypergradient as estimation
-from bench.search.descent import step_weights
+from bench.search.descent import step_architecture, step_weights
 from bench.search.setup import Setup
 from bench.search.state import SearchState
 
@@ -136,12 +136,13 @@ def backward(setup: Setup, state: SearchState, moment: Moment) -> None:
 
 def architecture_step(setup: Setup, state: SearchState) -> None:
     """λ ← Adam(λ, estimated ∇_λ L_val(w*(λ), λ)) on a batch of the validation half."""
-    if not setup.composition.updates_architecture(setup.moment(state, "architecture")):
+    moment, optimizer = setup.moment(state, "architecture"), state.architecture_optimizer
+    if not setup.composition.updates_architecture(moment):
         return
     for name, gradient in estimation.estimate(setup, state).total.items():
         state.architecture[name].grad = gradient
     with estimation.carrying_weights(setup, state):
-        state.architecture_optimizer.step()
+        step_architecture(optimizer, state.architecture, setup.composition, moment)
     if not all(torch.isfinite(value).all() for value in state.architecture.values()):
         raise DivergedError(f"alpha is not finite in epoch {state.epoch + 1}, step {state.step}")
 

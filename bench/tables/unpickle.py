@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from bench import files
 from bench.contracts.truth import TruthError
 
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
@@ -119,14 +120,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
         When it is missing, not a file, not readable or larger.
     """
     try:
-        if not path.exists():
-            raise TruthError(f"{path}: no such file")
-        if not path.is_file():
-            raise TruthError(f"{path}: not a file")
-        if (size := path.stat().st_size) > limit:
-            raise TruthError(f"{path}: {size:,} bytes are more than the {limit:,} expected here")
-        return path.read_bytes()
+        return files.read(path, limit)
+    except FileNotFoundError:
+        raise TruthError(f"{path}: no such file") from None
+    except files.UnfitFileError as error:
+        raise TruthError(str(error)) from None
     except (OSError, ValueError) as error:
-        if isinstance(error, TruthError):
-            raise
         raise TruthError(f"{path}: cannot be read: {one_line(error)}") from None

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import __version__
+from bench import __version__, files
 from bench.batches import plain_batches
 from bench.contracts.data import Images, NoTestImagesError
 from bench.contracts.truth import TruthError
@@ -49,9 +49,9 @@ class Journal:
     def __init__(self, output: Path, recipe: Tabulation) -> None:
         self.path, self.rows = journal_folder(output) / JOURNAL, dict[Trial, dict[str, Any]]()
         head = {"recipe": recipe.digest}
-        lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.exists() else []
+        lines = _text(self.path).split("\n")
         whole = lines[:-1]  # what follows the last line's end was being written
-        if whole and json.loads(whole[0]) != head:
+        if whole and _said(whole[0]) != head:
             raise TruthError(
                 f"{self.path}: trials of another space, data or training; name another --output"
             )
@@ -60,25 +60,41 @@ class Journal:
                 row = json.loads(line)
                 if store.seal(row)["checksum"] != row.pop("checksum"):
                     raise ValueError
+                if type(row["arch"]) is not str or type(row["seed"]) is not int:
+                    raise TypeError
                 self.rows[row["arch"], row["seed"]] = row
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise TruthError(
                     f"{self.path}:{number}: damaged, or without a checksum; remove the line"
                 ) from None
         text = "\n".join(whole or [json.dumps(head)]) + "\n"
         if text != "\n".join(lines):
-            self.path.write_text(text, encoding="utf-8")
+            files.write_atomically(self.path, text.encode())
         if not whole and output.is_file():
             for row in _trials_of(output, recipe):
                 self.add(row)
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a finished trial; on the disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(store.seal(row), sort_keys=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        files.append(self.path, f"{json.dumps(store.seal(row), sort_keys=True)}\n".encode())
         self.rows[row["arch"], row["seed"]] = row
+
+
+def _text(path: Path) -> str:
+    """Return what stands in a journal; empty where there is none."""
+    try:
+        return files.read_text(path, LARGEST, links=False)
+    except FileNotFoundError:
+        return ""
+    except files.UnfitFileError as error:
+        raise TruthError(str(error)) from None
+
+
+def _said(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def journal_folder(output: Path) -> Path:

@@ -10,9 +10,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from bench.contracts.truth import TruthError
+from bench.files import UnfitFileError, open_regular
 from bench.tables.unpickle import SafeUnpickler, one_line
 from bench.truth._plain import Mapping, load, load_torch, shown
 from bench.truth._sweep import Sweep
@@ -97,7 +98,7 @@ def load_bz2(path: Path, source: str, said: Reading = _silent, sweep: Sweep | No
     """
     try:
         packed = path.stat().st_size
-        with path.open("rb") as raw, bz2.BZ2File(raw) as unpacked:
+        with open_regular(path) as raw, bz2.BZ2File(raw) as unpacked:
             counting = _Counting(
                 unpacked, ROOM + RATIO * packed, source, lambda _: said(raw.tell(), packed), sweep
             )
@@ -106,7 +107,7 @@ def load_bz2(path: Path, source: str, said: Reading = _silent, sweep: Sweep | No
             while file.read(1 << 20):  # the checksum comes last
                 pass
             return content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, UnfitFileError) as error:
         raise TruthError(f"{source}: damaged or cannot be read: {one_line(error)}") from None
 
 
@@ -119,10 +120,11 @@ def load_pth(path: Path, source: str, said: Reading = _silent, sweep: Sweep | No
         When the file is damaged or asks for anything but plain containers, numbers and weights.
     """
     try:
-        if zipfile.is_zipfile(path):
-            return _load_zip(path, source, said, sweep)
-        size = path.stat().st_size
-        with path.open("rb") as raw:
+        with open_regular(path) as raw:
+            if zipfile.is_zipfile(raw):
+                return _load_zip(raw, source, said, sweep)
+            raw.seek(0)
+            size = path.stat().st_size
             return _load_legacy(_Counting(raw, size, source, lambda n: said(n, size), sweep))
     except TruthError:
         raise
@@ -131,8 +133,8 @@ def load_pth(path: Path, source: str, said: Reading = _silent, sweep: Sweep | No
         raise TruthError(f"{source}: damaged or cut short: {one_line(error)}") from None
 
 
-def _load_zip(path: Path, source: str, said: Reading, sweep: Sweep | None) -> Any:
-    with zipfile.ZipFile(path) as archive:
+def _load_zip(raw: IO[bytes], source: str, said: Reading, sweep: Sweep | None) -> Any:
+    with zipfile.ZipFile(raw) as archive:
         found = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
         if len(found) != 1:
             raise TruthError(
@@ -194,9 +196,9 @@ def kind(path: Path, source: str) -> str:
             )
         if not path.is_file():
             raise TruthError(f"{source}: not a file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(4)
-    except OSError as error:
+    except (OSError, UnfitFileError) as error:
         raise TruthError(f"{source}: cannot be read: {one_line(error)}") from None
     if start[:3] == b"BZh":
         return "bz2"
@@ -247,7 +249,7 @@ def digest(path: Path, said: Reading = _silent) -> str:
         lines = "".join(f"{digest(file)}  {file.name}\n" for file in sorted(files))
         return hashlib.sha256(lines.encode()).hexdigest()
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size, done = path.stat().st_size, 0
         while block := file.read(1 << 22):
             sha256.update(block)

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from bench import files
 from bench.cli import application
-from bench.runs import checkpoint
 from tests.report.builders import folder, ok
 
 
@@ -18,7 +18,7 @@ def root(tmp_path, monkeypatch):
     def refuse(path, content):
         raise OSError(30, "Read-only file system", str(path))
 
-    monkeypatch.setattr(checkpoint, "write_atomically", refuse)
+    monkeypatch.setattr(files, "write_atomically", refuse)
     monkeypatch.setattr("bench.report.page.write_atomically", refuse)
     return made
 

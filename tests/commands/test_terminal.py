@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import terminal
-from bench.commands.new import variant
+from bench.commands.new import new
 from bench.spaces.darts import Darts
 from bench.spaces.darts.tables import PUBLISHED
 
@@ -64,7 +64,7 @@ def test_a_pipe_gets_an_entry_a_line(monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
 def test_a_variant_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match="needs a name of its own"):
-        variant(name)
+        new("variant", name)
 
 
 def test_a_setting_stays_a_setting_beside_a_variant_of_its_name(tmp_path, monkeypatch):

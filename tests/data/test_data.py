@@ -1,5 +1,7 @@
 """Halves, batches and folders of images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -171,3 +173,16 @@ def test_svhn_is_read_as_published_and_not_mirrored(tmp_path, monkeypatch):
     found = registry.parse("data", {"name": "svhn", "root": str(tmp_path)}).load()
     assert found.labels.tolist() == [0, 1, 2, 0, 9] and not found.flip and found.crop == 4
     assert np.array_equal(found.pixels.numpy(), pixels.transpose(3, 2, 0, 1))
+
+
+def test_the_digits_are_scikit_learn_s_own_read_by_whichever_way(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    from bench.data import _digits
+
+    known = load_digits()
+    for file in (_digits.FILE, Path("elsewhere")):
+        monkeypatch.setattr(_digits, "FILE", file)
+        images, labels = _digits.digits()
+        assert images.dtype == known.images.dtype and (images == known.images).all()
+        assert (labels == known.target).all()

@@ -12,6 +12,7 @@ from bench.contracts import registry
 from bench.instruments.discretisation_gap import relative_entropy
 from bench.search.loop import search
 from bench.search.setup import build, initial_state
+from bench.streams import generator
 from tests.ranking.test_evaluate import calibrate
 from tests.spaces.textbook import TextbookSupernet
 
@@ -81,6 +82,32 @@ def test_fine_tuning_is_descent_on_the_cell_on_a_copy(trained, read):
     assert found["gap_finetuned"] > found["gap_discrete"]
 
 
+def test_random_cells_are_treated_alike(trained, read):
+    """Their means, each by a network of its own; the same cells at every reading."""
+    setup, state, _ = trained
+    found = read(setup, state, "discretisation_gap", **SMALL, random=3)
+    cells = setup.space.sample(3, generator("cpu", 0, "discretisation_gap", "random"))
+    own = []
+    for one in cells:
+        network = setup.space.network(one, 1, 10, seed=9)
+        network.inherit(state.supernet)
+        own.append(accuracy(network, setup))
+    assert found["gap_random"] == pytest.approx(sum(own) / 3)
+    assert found["discrete_advantage"] == pytest.approx(found["gap_discrete"] - sum(own) / 3)
+    assert "finetuned_advantage" not in found and "finetuned_drop" not in found
+    state.step += 4
+    assert read(setup, state, "discretisation_gap", **SMALL, random=3) == found
+
+
+def test_the_advantage_is_zero_over_oneself(trained, read, monkeypatch):
+    setup, state, cell = trained
+    monkeypatch.setattr(type(setup.space), "sample", lambda self, count, draws: [cell] * count)
+    found = read(setup, state, "discretisation_gap", **SMALL, random=2, finetune=1, lr=0.01)
+    assert found["discrete_advantage"] == found["finetuned_advantage"] == 0
+    assert found["gap_random_finetuned"] == found["gap_finetuned"] != found["gap_discrete"]
+    assert found["finetuned_drop"] == pytest.approx(found["gap_soft"] - found["gap_finetuned"])
+
+
 def test_fine_tuning_that_diverges_is_not_a_number_and_no_failure(trained, read):
     setup, state, _ = trained
     with torch.no_grad():
@@ -101,7 +128,8 @@ def test_entropy_is_one_where_nothing_is_decided_and_zero_where_all_is():
 
 def test_without_alpha_only_the_soft_supernet_is_read(searched, read):
     setup, state = searched("uniform_sampling", truth="analog")
-    found = read(setup, state, "discretisation_gap", **SMALL, finetune=1)
+    found = read(setup, state, "discretisation_gap", **SMALL, finetune=1, random=1)
+    assert {"finetuned_advantage", "discrete_advantage", "gap_random_finetuned"} <= set(found)
     assert {name for name, value in found.items() if not math.isnan(value)} == {"gap_soft"}
 
 

@@ -134,6 +134,56 @@ def test_the_correction_makes_bias_right_on_average():
     assert np.mean(found) == pytest.approx(4.0, rel=0.1)  # ‖(2, 2, 2)‖² / ‖(1, 1, 1)‖²
 
 
+def test_the_debiased_cosine_is_that_of_the_expected_gradients():
+    """Noise ten times as large as the gradients: the plain cosine is near zero, this one is not."""
+    rng = np.random.default_rng(1)
+    a, b = np.zeros(40), np.zeros(40)
+    a[0], b[0], b[1] = 1.0, 0.6, 0.8  # cosine 0.6
+    found, plain, errors = [], [], []
+    for _ in range(150):
+        shared = rng.normal(size=(64, 40))  # of one case, so that it is in both
+        own, exact = a + shared + rng.normal(size=(64, 40)), b + shared
+        value, error = bias.debiased_cosine(own, exact)
+        found.append(value)
+        errors.append(error)
+        plain.append(bias._pairwise(own, exact)["cosine"])
+    assert np.nanmean(found) == pytest.approx(0.6, abs=0.05)
+    assert abs(np.mean(plain) - 0.6) > 0.08  # noise that is shared makes it too large
+    assert np.nanmedian(errors) == pytest.approx(np.nanstd(found), rel=0.35)
+    independent = [
+        bias._pairwise(a + rng.normal(size=(64, 40)), b + rng.normal(size=(64, 40)))["cosine"]
+        for _ in range(20)
+    ]
+    assert np.mean(independent) < 0.1  # and noise of one's own too small
+
+
+def test_without_noise_the_debiased_cosine_is_the_cosine():
+    a, b = np.tile([3.0, 4.0], (5, 1)), np.tile([4.0, 3.0], (5, 1))
+    assert bias.debiased_cosine(a, b) == (pytest.approx(24 / 25), pytest.approx(0, abs=1e-9))
+    assert all(math.isnan(x) for x in bias.debiased_cosine(a[:2], b[:2]))
+    assert math.isnan(bias.debiased_cosine(np.array([[1.0], [-1.0], [0.0]]), a[:3, :1])[0])
+
+
+def test_the_whole_is_first_order_plus_implicit_part_plus_drift():
+    """On the quadratic the direct part does not depend on w: no drift. On a bent one it does."""
+    _, found = measured(range(4), {"first_order": FirstOrder()})
+    assert found["reference_drift_skip"] == pytest.approx(0, abs=1e-12)
+    assert found["first_order_implicit_skip_share"] == 0
+    rng = np.random.default_rng(0)
+    direction = np.eye(4)[1]
+    now, direct, implicit = rng.normal(size=(3, 8, 4))
+    exact = bias.Sample(direct + implicit, implicit, 0, 0, 0, 0)
+    moved = bias.drift(now, exact, direction)
+    own = bias._alone(exact, direction, 1.0)
+    first = float(np.mean(-now @ direction))
+    assert own["skip"] == pytest.approx(first + own["implicit_skip"] + moved["drift_skip"])
+    values = -implicit[:, 1] / np.linalg.norm(direct + implicit, axis=1)
+    assert own["implicit_skip_share"] == pytest.approx(values.mean())
+    assert own["implicit_skip_share_se"] == pytest.approx(values.std(ddof=1) / 8**0.5)
+    steps = -(direct - now)[:, 1]
+    assert moved["drift_skip_se"] == pytest.approx(steps.std(ddof=1) / 8**0.5)
+
+
 def test_null_directions_are_projected_out():
     alpha = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
     moved = alpha + torch.arange(6.0)[:, None]

@@ -8,7 +8,7 @@ import torch
 
 from bench.contracts import registry
 
-SHORT = {"batches": 2, "images": 32, "size": 4, "finetune": 1}
+SHORT = {"batches": 2, "images": 32, "size": 4, "finetune": 1, "random": 1, "cells": 2, "epochs": 1}
 """Small values of whatever of these an instrument has."""
 OTHERS = {"hypergradient_bias"}
 """Has a test of its own: it is dear."""

@@ -10,6 +10,7 @@ from bench.ablation.yamlfile import ConfigError
 from bench.contracts import registry
 from bench.instruments._inside import probe
 from bench.instruments.loss_crossing import crossing
+from bench.metrics import metric
 from bench.search.composition import Composition, ContradictionError
 from bench.search.loop import search
 from bench.search.setup import build, initial_state
@@ -52,6 +53,24 @@ def test_a_search_reports_when_its_own_readings_crossed(small):
             for b in probe(setup, "loss_crossing", 2, "train")
         ]
     assert last["crossing_loss"] == pytest.approx(sum(own) / 2, rel=1e-5)
+
+
+def test_several_losses_have_readings_of_their_own(small):
+    search_of = {"epochs": 6, "batch": 16}
+    ends = []
+    for loss in (2.2, [2.2, 0.01]):
+        instrument = {"name": "loss_crossing", "loss": loss, "batches": 2}
+        setup = build(small(instruments=[instrument], search=search_of), [], 0)
+        state = initial_state(setup)
+        search(setup, state)
+        ends.append(state.history[-1])
+    one, both = ends
+    assert both["crossing_epochs_2.2"] == one["crossing_epochs"]
+    assert both["crossing_steps_2.2"] == one["crossing_steps"]
+    assert math.isnan(both["crossing_epochs_0.01"]) and "crossing_epochs" not in both
+    assert metric("crossing_epochs_0.01").censored
+    with pytest.raises(ValueError):
+        registry.parse("instruments", {"name": "loss_crossing", "loss": [1.0, -1.0]})
 
 
 @pytest.mark.parametrize("only", ["skip_connect", "nor_conv_3x3", "none"])

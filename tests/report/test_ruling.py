@@ -131,6 +131,31 @@ def test_a_folder_without_an_explanation_is_refused(tmp_path: Path) -> None:
         read([study(tmp_path / "y", {**FEWER, "smallest": -1})])
 
 
+def test_an_explanation_of_older_rules_names_the_command_that_makes_it_new(tmp_path: Path) -> None:
+    """Before there was a primary criterion and a check that the baseline failed at all."""
+    old, new = [run(5, [0.8] * 4)] * 2, [run(1, [0.6] * 4)] * 2
+    for stated, lacks in (
+        ({"claim": "So.", "criteria": [EARLY]}, "how often .* and which criterion is the primary"),
+        ({"claim": "So.", "failure": {"of": "old"}, "criteria": [EARLY]}, "say which criterion"),
+        ({"claim": "So.", "criteria": [FEWER]}, "say how often the baseline must have failed;"),
+    ):
+        root = folder(tmp_path / lacks[-9:], {"old": old, "new": new}, explanation=stated)
+        with pytest.raises(ValueError, match=rf"{lacks}.*`python -m bench run ablations/it\.yaml`"):
+            read([root])
+
+
+def test_tables_that_are_kept_without_their_runs_name_where_the_command_is(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "1-x"
+    kept.mkdir(parents=True)
+    (kept / "runs.csv").write_text("label\n")
+    with pytest.raises(ValueError, match="keeps tables of runs") as caught:
+        read([kept])
+    assert "README" not in str(caught.value)
+    (kept.parent / "README.md").write_text("bench run")
+    with pytest.raises(ValueError, match=r"README\.md has the `bench run` that makes them"):
+        read([kept])
+
+
 def test_a_search_in_two_folders_counts_once_with_all_its_readings(tmp_path: Path) -> None:
     verdicts = read([study(tmp_path / "x", FEWER), study(tmp_path / "y", FEWER)])
     table, searches = lead_table(verdicts)

@@ -111,7 +111,10 @@ def test_a_damaged_result_is_a_missing_run(tmp_path: Path) -> None:
     path = next(root.glob("new*")) / store.RESULT
     path.write_text(path.read_text().replace('"skip_count": 1', '"skip_count": 0'))
     row = Summary.read(root).runs.set_index("label").loc["new"]
-    assert (row["status"], row["error"]) == ("missing", "its result is damaged")
+    assert (row["status"], row["error"]) == (
+        "missing",
+        "its result is damaged (result.json: was changed, or is not one)",
+    )
 
 
 @pytest.mark.parametrize("outcome", [failed(), None])

@@ -9,6 +9,7 @@ from bench.ablation.file import read_ablation
 from bench.commands.retry import planned
 from bench.report.summary import Summary
 from bench.runs import lock, manifest, store
+from bench.runs import record as recording
 from bench.runs.spec import plan
 from bench.runs.status import runs
 from tests.executors.common import FILE, ROOT
@@ -22,7 +23,7 @@ def ablation(*sets, seeds="3", file=FILE):
 
 def record(root, *only, asked=None, command="bench run"):
     asked = asked or ablation()
-    return manifest.record(asked, plan(asked, only), root, command)
+    return recording.record(asked, plan(asked, only), root, command)
 
 
 def finish(root, *names):
@@ -62,7 +63,7 @@ def test_what_two_commands_planned_is_all_there(tmp_path):
 def _record_seed(root, seed, barrier):
     barrier.wait(60)
     asked = ablation(seeds=f"{seed},{seed + 100}")
-    manifest.record(asked, plan(asked, ["darts"]), root, f"command {seed}")
+    recording.record(asked, plan(asked, ["darts"]), root, f"command {seed}")
 
 
 def test_six_commands_at_once_lose_nothing(tmp_path):

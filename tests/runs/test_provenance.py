@@ -8,7 +8,7 @@ import pytest
 
 from bench.report.notes import notes, outdated
 from bench.report.summary import Summary
-from bench.runs import provenance, sources
+from bench.runs import made, sources
 from tests.executors.common import ROOT, specs
 from tests.report.builders import folder, ok
 
@@ -95,7 +95,7 @@ def test_changed_code_and_mixed_arithmetic_are_said(tmp_path):
 
 def test_alike_runs_give_no_warning():
     rows = [{"kernel": "compiled", "processor": "A"}] * 3 + [{}]
-    assert provenance.alike(rows) == []
-    assert provenance.computed(rows) == "the compiled kernel"
+    assert made.alike(rows) == []
+    assert made.computed(rows) == "the compiled kernel"
     resumed = [{"kernel": "compiled then torch", "processor": "A"}]
-    assert "compiled then torch" in provenance.alike(resumed)[0]
+    assert "compiled then torch" in made.alike(resumed)[0]

@@ -22,6 +22,7 @@ from bench.runs import campaign as campaigns
 from bench.runs import checkpoint, lock, manifest, store
 from bench.runs.campaign import Campaign
 from bench.runs.fit import MisfitError
+from bench.runs.provenance import known_legs
 from bench.runs.restore import restore
 from bench.runs.run import execute
 from bench.search.setup import build, initial_state
@@ -114,6 +115,7 @@ def test_checkpoints_changed_at_random_are_refused_or_are_the_same(whole, draw):
         try:
             state = initial_state(setup)
             restore(setup, state, saved)
+            known_legs(saved)  # as whoever resumes a run does
         except MisfitError:
             refused += 1
             continue

@@ -168,7 +168,7 @@ def test_refused(name: str, tmp_path: Path) -> None:
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     assert "no such file" in refusal(Table(path=tmp_path / "x.csv"))
-    assert "not a file" in refusal(Table(path=tmp_path))
+    assert "is a folder" in refusal(Table(path=tmp_path))
     assert refusal(Table(path=Path("a\0b")))
 
 

@@ -1,0 +1,146 @@
+"""What JSON that others may have written can hold: types, sizes and depths, checked once on reading.
+
+A checksum says that a file is whole, and anybody can compute one. Where a value of another type
+would end in the middle of a table, it is refused where the file is read, by a line that names the
+file and the field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from bench.files import UnfitFileError
+from bench.names import LABEL, MAX_SEED, shown
+
+DEPTH = 32
+"""Levels of lists and mappings; a result has five."""
+WHOLE = 10**18
+"""No whole number is larger: tables keep 64 bits."""
+REAL = 1e100
+"""No other number is larger: squares, sums and squares of sums stay finite."""
+
+
+class Shape(BaseModel):
+    """Fields that are looked at; whatever else is there is data of plain kinds."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+def number(value: Any) -> Any:
+    """Return a number, or raise ValueError where it is none."""
+    if type(value) not in (int, float):
+        raise ValueError(f"expected a number (got {shown(str(value))[:60]!r})")
+    return value
+
+
+def scalar(value: Any) -> Any:
+    """Return a text, number, truth value or None, or raise ValueError where it is something else."""
+    if isinstance(value, list | dict):
+        raise ValueError("expected a text or a number")
+    return value
+
+
+def grid(value: Any) -> Any:
+    """Return a number, or lists of numbers (or None) whose rows have one length; else ValueError."""
+    _extent(value)
+    return value
+
+
+def _extent(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        if value is not None:
+            number(value)
+        return ()
+    inside = {_extent(inner) for inner in value}
+    if len(inside) > 1:
+        raise ValueError("rows of different lengths")
+    return (len(value), *next(iter(inside), ()))
+
+
+def distinct(value: list[Any]) -> list[Any]:
+    """Return a list that holds nothing twice; raises ValueError where it does."""
+    if len(set(value)) != len(value):
+        raise ValueError("something stands there twice")
+    return value
+
+
+Number = Annotated[Any, BeforeValidator(number)]
+Scalar = Annotated[Any, BeforeValidator(scalar)]
+Grid = Annotated[Any, BeforeValidator(grid)]
+Whole = Annotated[int, Field(ge=0, le=WHOLE)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Label = Annotated[str, Field(pattern=rf"^{LABEL.pattern}\z")]
+Names = Annotated[list[str], AfterValidator(distinct)]
+
+
+def plain(value: Any, source: Path | str) -> Any:
+    """Return parsed JSON with every text as it can be shown.
+
+    Raises
+    ------
+    UnfitFileError
+        One line naming ``source`` and the field, where a number is no finite number of a usual size
+        or lists and mappings are nested too deeply.
+    """
+    return _plain(value, source, ())
+
+
+def _plain(value: Any, source: Path | str, at: tuple[Any, ...]) -> Any:
+    kind = type(value)
+    if kind is float:
+        if not math.isfinite(value):
+            return None  # as this program writes them
+        if abs(value) > REAL:
+            raise UnfitFileError(f"{source}: {dotted(at)}: {value:g} is no usual number")
+        return value
+    if kind is str:
+        return shown(value)
+    if kind is int:
+        if abs(value) > WHOLE:
+            raise UnfitFileError(f"{source}: {dotted(at)}: a whole number of more than 64 bits")
+        return value
+    if kind is list or kind is dict:
+        if len(at) >= DEPTH:
+            raise UnfitFileError(f"{source}: {dotted(at[:4])}: nested too deeply")
+        if kind is list:
+            return [_plain(inner, source, (*at, i)) for i, inner in enumerate(value)]
+        return {shown(key): _plain(inner, source, (*at, key)) for key, inner in value.items()}
+    return value
+
+
+def check(kind: type[Shape], value: Any, source: Path | str) -> None:
+    """Raise UnfitFileError, naming ``source`` and the field, where a value is not of a shape."""
+    try:
+        kind.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[0]
+        message = str(details["msg"]).removeprefix("Value error, ")
+        if details["type"] == "missing":
+            message = "missing"
+        given = details["input"]
+        if "got" not in message and not isinstance(given, dict | list):
+            message += f" (got {shown(str(given))[:60]!r})"
+        field = dotted(tuple(details["loc"]))
+        raise UnfitFileError(": ".join(filter(None, (str(source), field, message)))) from None
+
+
+def dotted(path: tuple[Any, ...]) -> str:
+    """Write a path through JSON as one word: ``history[2].epoch``."""
+    words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return shown(words.removeprefix("."))[:120]
+
+
+def fitting(fields: Mapping[str, Callable[[Any], bool]], value: Any) -> dict[str, Any]:
+    """Return what of a mapping is as it should be; the rest is left out."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        key: inner
+        for key, inner in value.items()
+        if (fields[key](inner) if key in fields else not isinstance(inner, list | dict))
+    }
