@@ -75,10 +75,11 @@ def verify(
 
 def _write(merged: Merged, output: Path) -> None:
     """Write a folder of results and say what it holds."""
+    from bench.files import read
     from bench.report.recount import table_of
-    from bench.runs.packed import write
+    from bench.runs.packed import LARGEST, write
 
-    scores = {name: path.read_bytes() for name, path in merged.scores.items()}
+    scores = {name: read(path, LARGEST, links=False) for name, path in merged.scores.items()}
     table = table_of(merged.manifest, merged.results)
     sizes = write(output, merged.manifest, merged.results, scores, table)
     done = sum(result["status"] == "ok" for result in merged.results.values())

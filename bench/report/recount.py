@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import files
 from bench.ranking.correlation import tau_b
 from bench.ranking.scores import read_scores
 from bench.report.missing import as_numbers
@@ -35,7 +36,7 @@ def recount(root: Path) -> tuple[list[str], list[str]]:
     """
     summary, found = Summary.read(root), packed.results(root)
     right, wrong = list[str](), list[str]()
-    named = (root / packed.TABLE).read_text(encoding="utf-8")
+    named = files.read_text(root / packed.TABLE, packed.LARGEST)
     same = named == table_of(summary.manifest, found)
     (right if same else wrong).append(f"{packed.TABLE}: {len(summary.runs)} runs, from the results")
     ranked = 0
@@ -44,7 +45,7 @@ def recount(root: Path) -> tuple[list[str], list[str]]:
         if digest is None:
             continue
         path = packed.scores_of(root, name)
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.is_file() or _hash(path) != digest:
             wrong.append(f"{name}: the scores are not those of its ranking")
             continue
         scores = read_scores(path)
@@ -58,6 +59,10 @@ def recount(root: Path) -> tuple[list[str], list[str]]:
         ranked += 1
     right.append(f"τ by accuracy and by loss of {ranked} rankings, from their scores")
     if (root / REPORT).is_file():
-        same = (root / REPORT).read_text(encoding="utf-8") == as_markdown(summary)
+        same = files.read_text(root / REPORT, packed.LARGEST) == as_markdown(summary)
         (right if same else wrong).append(f"{REPORT}: every number of it, from the results")
     return right, wrong
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(files.read(path, packed.LARGEST, links=False)).hexdigest()
