@@ -115,3 +115,16 @@ def test_what_pydantic_says_itself_reaches_nobody():
     done = bench("data", "info", "digits", "--root", "/nowhere")
     assert done.returncode == 2
     assert b"http" not in done.stderr and b"root" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_help_and_version_answer_to_what_people_type_and_no_command_is_without_a_task():
+    from bench.cli import TASKS, application
+
+    short, version = bench("-h"), bench("--version")
+    assert short.returncode == 0 and b"Ask a question:\n  run " in short.stdout.replace(b"\r", b"")
+    assert b"Further:" not in short.stdout and b"--install-completion" in short.stdout
+    assert version.returncode == 0 and version.stdout.startswith(b"bench ")
+    import typer.main
+
+    commands = typer.main.get_command(application()).commands
+    assert set(commands) == {name for names in TASKS.values() for name in names}
