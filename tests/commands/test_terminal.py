@@ -44,7 +44,9 @@ def test_a_pipe_is_wide_and_columns_are_honoured(monkeypatch, capsys):
     assert terminal.console().width == 60
 
 
-@pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
+@pytest.mark.parametrize(
+    "name", ["search", "true", "argmax", "data", "digits", "question", "name", "none", "nan"]
+)
 def test_a_variant_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match="needs a name of its own"):
         new("variant", name)
