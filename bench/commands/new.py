@@ -67,7 +67,10 @@ def _keyword(name: str) -> bool:
     return keyword.iskeyword(name)
 
 
-WORDS = frozenset("true false null none nan inf yes no on off y n name preset".split())
+WORDS = {
+    *("true", "false", "null", "none", "nan", "inf", "yes", "no"),
+    *("on", "off", "y", "n", "name", "preset"),
+}
 """What means something else to YAML, to Python's tables or in ablation files."""
 
 
