@@ -58,6 +58,7 @@ ALLOWED = {
     },
     "scaffold/__init__.py": {
         "(HERE / f'{seam}.txt').read_text(encoding='utf-8')": "the package's own",
+        "path.read_text(encoding='utf-8')": "the package's own",
     },
     "report/page.py": {'(folder / name).read_text(encoding="utf-8")': "the package's own"},
     "papers/__init__.py": {

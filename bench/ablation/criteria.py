@@ -32,8 +32,9 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from bench.contracts.plain import Plain
 from bench.decision.sequential import wealth_above
 from bench.statistics import UNDEFINED, Floats, Interval, holm, seeds_needed
 
@@ -44,7 +45,7 @@ MOST = 1000
 Kind = Literal["confirmed", "refuted", "undecided", "not judged"]
 
 
-class Criterion(BaseModel):
+class Criterion(Plain):
     """One thing that must be so if the explanation holds."""
 
     model_config = ConfigDict(
@@ -103,7 +104,7 @@ class Criterion(BaseModel):
         return 1 if self.expect == "higher" else -1
 
 
-class Failure(BaseModel):
+class Failure(Plain):
     """What the baseline must have done often enough for there to be anything to explain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -115,7 +116,7 @@ class Failure(BaseModel):
     )
 
 
-class Explanation(BaseModel):
+class Explanation(Plain):
     """A claim, how often the baseline must have failed, and the criteria with one that decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from bench.ablation.asked import checked
 from bench.ablation.criteria import Explanation
@@ -16,6 +16,7 @@ from bench.ablation.layers import Layer, assignment, named
 from bench.ablation.places import ablation_file, profile_file
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import plugins, registry
+from bench.contracts.plain import Plain
 from bench.contracts.variant import Variant
 from bench.decision import budget
 from bench.names import LABEL
@@ -26,7 +27,7 @@ MAX_CELLS = 256
 MAX_VARIANTS = 512
 
 
-class Contrast(BaseModel):
+class Contrast(Plain):
     """The one comparison that an ablation is about, stated before it is run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -43,7 +44,7 @@ class Contrast(BaseModel):
     )
 
 
-class AblationFile(BaseModel):
+class AblationFile(Plain):
     """The keys of an ablation file.
 
     Beside ``variants``, or instead of it, ``grid`` crosses factors: factor → level → what the level
@@ -62,7 +63,7 @@ class AblationFile(BaseModel):
     explanation: Explanation | None = None
     space: Any = "nb201"
     variants: dict[str, dict[str, Any] | None] = Field({}, max_length=MAX_VARIANTS)
-    grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = {}
+    grid: dict[str, Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]] = Field({})
 
     @field_validator("grid")
     @classmethod

@@ -6,6 +6,7 @@ it `read` the model, so that every mistake is one line naming file, line, field 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -22,6 +23,15 @@ SEAM_OF = {
     "selection": "selection",
 }  # fmt: skip
 """Settings that are a member of a seam: under another name, what only the old one has is dropped."""
+
+
+SHORT = {"population": "kind"}
+"""What a word alone stands for in a mapping; in all others, `name`."""
+
+BRANCH = re.compile(
+    r"(constrained-|nullable-)?(int|float|str|bool)|(tuple|list|dict|function-\w+)\[.*\]"
+)
+"""What pydantic puts into a place to say which of several types it tried."""
 
 
 @dataclass
@@ -101,7 +111,7 @@ class Layer:
         for key in at[:-1]:
             inside = target.setdefault(key, {})
             if isinstance(inside, str):  # `data: digits` is short for a mapping with that name
-                inside = target[key] = {"name": inside}
+                inside = target[key] = {SHORT.get(str(key), "name"): inside}
             if inside is None:  # `truth: null`, and then `truth.name: table`
                 inside = target[key] = {}
             if not isinstance(inside, dict):
@@ -125,8 +135,9 @@ class Layer:
         """Merge into ``target``; what has no place of its own stands at ``otherwise``."""
         here = self.origin[at] = where.get(at, otherwise)
         old = target.get(at[-1])
-        old = {"name": old} if isinstance(old, str) and isinstance(value, dict) else old
-        value = {"name": value} if isinstance(value, str) and isinstance(old, dict) else value
+        word = SHORT.get(str(at[-1]), "name")
+        old = {word: old} if isinstance(old, str) and isinstance(value, dict) else old
+        value = {word: value} if isinstance(value, str) and isinstance(old, dict) else value
         if isinstance(value, dict) and isinstance(old, dict):
             another = "name" in value and "name" in old and value["name"] != old["name"]
             inside = target[at[-1]] = {} if another else dict(old)
@@ -174,7 +185,9 @@ def assignment(text: str) -> tuple[KeyPath, Any]:
 def first_error(error: ValidationError) -> tuple[KeyPath, str]:
     """Return the path and message of the first error, looking through members' own errors."""
     details = error.errors()[0]
-    path: KeyPath = tuple(details["loc"])
+    path: KeyPath = tuple(
+        key for i, key in enumerate(details["loc"]) if not (i and BRANCH.fullmatch(str(key)))
+    )
     inner = details.get("ctx", {}).get("error")
     if isinstance(inner, ValidationError):
         deeper, message = first_error(inner)
@@ -191,9 +204,14 @@ def _message(model: str, path: KeyPath, details: Any) -> str:
         return f"unknown field{hint}"
     if kind == "missing":
         return "missing; it has no default"
+    if kind == "path_type" and isinstance(given, list | dict):
+        what = "list" if isinstance(given, list) else "mapping"
+        return (
+            f"expected a path, and this is a {what}; a path in brackets or braces is to be quoted"
+        )
     if kind in {"value_error", "missing"} or isinstance(given, dict):
         return message.removeprefix("Value error, ")
-    if kind == "string_type" and (given is None or isinstance(given, bool)):
+    if kind in ("string_type", "path_type") and (given is None or isinstance(given, bool)):
         word = "null" if given is None else str(given).lower()
         return f"expected text, and {word} means something else; quote it: '{word}'"
     return f"{message[0].lower()}{message[1:]} (got {str(given)[:60]!r})"

@@ -53,7 +53,7 @@ def resolve(text: str) -> Scalar:
     Raises
     ------
     ValueError
-        For a number that is too long or beyond 64 bits; says so in one line.
+        For a number that is too long, beyond 64 bits, or that would become zero; says so in one line.
     """
     if text in ("", "~", "null", "Null", "NULL"):
         return None
@@ -70,6 +70,8 @@ def resolve(text: str) -> Scalar:
         if abs(number) >= 2**63:
             raise ValueError("a number beyond 64 bits")
         return number
+    if not float(text) and re.search("[1-9]", re.split("[eE]", text)[0]):
+        raise ValueError(f"{text} is too small to be told from zero")
     # A leading zero means base eight to some and base ten to others: it stays text, which a field
     # of numbers reads as decimal.
     return text if re.match(r"[-+]?0[0-9]", text) else WrittenReal(text)

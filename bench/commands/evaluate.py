@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from bench.ablation.layers import Layer
-    from bench.contracts.space import Space
-    from bench.training.train import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +38,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Train one architecture from scratch, test it once: accuracy, parameters, JSON."""
+    from bench.training.asked import read
     from bench.training.train import evaluate as train
 
     short = {"space.channels": channels, "space.layers": layers, "epochs": epochs, "device": device}
@@ -61,60 +57,3 @@ def evaluate(
     if not dry:
         print(f"accuracy    {found['accuracy']:.2f} % of {found['test_images']:,} test images")
         print(f"loss        {found['loss']:.4f}")
-
-
-def read(genotype: str, sets: list[str], seed: int) -> Evaluation:
-    """Put together what is asked for, beginning with how the space's networks are evaluated.
-
-    Raises
-    ------
-    ValueError
-        When no space knows the genotype, or a setting is not one.
-    """
-    from bench.ablation.layers import Layer
-    from bench.ablation.yamlfile import ConfigError
-    from bench.training.train import Evaluation, Recipe
-
-    layer = Layer()
-    layer.assign(sets)
-    space_layer, data_layer = layer.part("space"), layer.part("data")
-    space = _space(genotype, space_layer)
-    data_layer.data.setdefault("name", "cifar10")
-    if "name" in layer.data:
-        raise ConfigError("--set name: expected a field of the recipe, data.KEY or space.KEY")
-    layer.data = {**space.recipe, **layer.data}
-    data = data_layer.member("data", within="data")
-    return Evaluation(space, space.decode(genotype), data, layer.read(Recipe), seed)
-
-
-def _space(genotype: str, asked: Layer) -> Space:
-    """Return the space that the text is written in, with the sizes that are asked for."""
-    from bench.ablation.layers import Layer
-    from bench.ablation.yamlfile import ConfigError
-    from bench.contracts import registry
-
-    fields = asked.data
-    reasons = []
-    wanted = fields.get("name")
-    for name in registry.names("spaces") if wanted is None else [wanted]:
-        kind = registry.load("spaces", name)
-        try:
-            # The sizes do not matter to the text, so that a mistake in them is said as such.
-            registry.parse("spaces", {"name": name, **_naming(kind, fields)}).decode(genotype)
-        except ValueError as error:
-            reasons.append(f"{name}: {' '.join(str(error).split())}")
-            continue
-        whole = Layer({**kind.evaluated, **fields, "name": name}, asked.origin)
-        space: Space = whole.member("spaces", within="space")
-        return space
-    raise ConfigError(f"no space knows this architecture; {'; '.join(reasons)}")
-
-
-def _naming(kind: type[Space], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the fields that decide how an architecture is written."""
-    naming = ("operations", "per_edge", "nodes", "preset")
-    return {
-        key: value
-        for key, value in fields.items()
-        if key in naming and (key in kind.model_fields or key == "preset")
-    }

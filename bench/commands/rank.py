@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def rank(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of finished runs.")
+    ] = None,
     protocol: Annotated[
         Path | None,
         typer.Option("--protocol", "-p", help="A YAML file with a protocol's fields, or a grid."),
@@ -34,12 +36,29 @@ def rank(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also keep every score or row (CSV).")
     ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", help="Instead of runs: a CSV of anybody's scores, arch,score."),
+    ] = None,
+    column: Annotated[str, typer.Option("--column", help="Of --scores: the column.")] = "score",
+    lower: Annotated[
+        bool, typer.Option("--lower", help="Of --scores: lower scores are better, as of a loss.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Rank supernets of finished runs again: the panel with intervals, ceiling, baseline and hash.
 
     With several runs, or a protocol file that holds a grid, a table of τ under every protocol.
+    With --scores FILE.csv the scores of anybody's code: against the embedded truth, or another
+    (--set truth.name=table --set truth.path=FILE).
     """
+    if scores is not None:
+        if runs or protocol is not None:
+            raise ValueError("--scores: is ranked by itself; leave out RUN and --protocol")
+        _scores(scores, column, lower, sets or [], output, as_json)
+        return
+    if not runs:
+        raise ValueError("RUN: name a finished run, or a file of scores with --scores FILE.csv")
     from bench.ablation.yamlfile import ConfigError
     from bench.ranking.sweep import read_protocols
 
@@ -50,6 +69,43 @@ def rank(
     if protocol is None or sets:
         raise ConfigError("--set: with several runs or a grid, say everything in --protocol FILE")
     _many(runs, protocol, output, as_json)
+
+
+def _scores(
+    path: Path, column: str, lower: bool, sets: list[str], output: Path | None, as_json: bool
+) -> None:
+    """Rank the scores of a file and show the whole panel."""
+    from bench.ablation.layers import Layer
+    from bench.ablation.yamlfile import ConfigError
+    from bench.ranking import listed
+    from bench.runs import store
+
+    layer = Layer()
+    layer.assign(sets)
+    asked = layer.part("truth")
+    if layer.data:
+        raise ConfigError(
+            f"--set {next(iter(layer.data))}: with --scores only truth.KEY is asked for"
+        )
+    asked.data.setdefault("name", "analog")
+    truth = asked.member("truth", within="truth").load()
+    found = listed.rank(listed.read(path, truth, column), truth, lower_is_better=lower)
+    if output is not None:
+        found.table.to_csv(output, index=False)
+    numbers = found.flat()
+    if as_json:
+        print(json.dumps(store.finite(numbers)))
+        return
+    print(f"{path.name}: {numbers['n']} cells, protocol {found.digest}")
+    print(f"against {truth.dataset} {truth.split}, {truth.budget} epochs: {truth.provenance}")
+    if found.unknown:
+        print(f"{found.unknown} cells of the file have no truth and are left out")
+    low, high = numbers["tau_low"], numbers["tau_high"]
+    print(f"\n{'tau':18} {numbers['tau']:9.3f}   95 % [{low:.3f}, {high:.3f}]")
+    for key, value in found.panel.values.items():
+        print(f"{key:18} {value:9.3f}")
+    for key, why in found.panel.reasons.items():
+        print(f"  {key}: {why}")
 
 
 def _default() -> Protocol:

@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,8 +87,14 @@ def resolve(
     return found
 
 
-def check_only(ablation: Ablation, only: list[str] | None) -> None:
-    """Refuse labels that the file does not have."""
+def narrow(ablation: Ablation, only: list[str] | None, asked: bool = False) -> Ablation:
+    """Refuse labels that the file does not have; fix the seeds where nothing can be decided.
+
+    Parameters
+    ----------
+    asked
+        Whether the command line, not the profile, wants seeds until it is decided.
+    """
     from bench.ablation.yamlfile import ConfigError
     from bench.contracts.registry import did_you_mean
 
@@ -97,6 +104,16 @@ def check_only(ablation: Ablation, only: list[str] | None) -> None:
             raise ConfigError(
                 f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}"
             )
+    until, contrast = ablation.until, ablation.contrast
+    if until is None or asked or not only or {contrast.of, contrast.against} <= set(only):
+        return ablation
+    seeds = ablation.seeds[: until.least]
+    print(
+        f"note: --only leaves out an arm of the contrast, so that nothing can be decided: {len(seeds)} "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} (--seeds N for others)",
+        file=sys.stderr,
+    )
+    return replace(ablation, seeds=seeds, until=None)
 
 
 def run(
@@ -116,6 +133,10 @@ def run(
     ] = None,
     device: DeviceOption = None,
     sets: SetOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Only a share of the runs: 2/8, or auto/8 as the queue says."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done.")] = False,
     reuse: Annotated[
         list[Path] | None,
@@ -137,10 +158,12 @@ def run(
     campaign = Campaign(Path(), ())
     try:
         ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-        check_only(ablation, only)
+        ablation = narrow(ablation, only, until_decided or budget is not None)
         chosen = make(executor, jobs, sets or [])
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)
+        if shard is not None:
+            specs = shared(ablation, specs, shard)
         for spec in {spec.settings.data: spec for spec in specs}.values():
             # Missing images or truth, and too small images, are said before anything starts.
             images = spec.settings.data.load()
@@ -182,6 +205,21 @@ def run(
     except OSError as error:
         campaign.stop(error)
     raise typer.Exit(ended(campaign))
+
+
+def shared(ablation: Ablation, specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
+    """Return this machine's share of the runs; the folders of all are joined by `bench merge`."""
+    from bench.ablation.yamlfile import ConfigError
+    from bench.runs.shard import read, share
+
+    if ablation.until is not None:
+        raise ConfigError("--shard: shares are of runs that are fixed; leave out --until-decided")
+    index, number = read(shard)
+    mine = share(specs, index, number)
+    print(f"share {index} of {number}: {len(mine)} of {len(specs)} runs", file=sys.stderr)
+    if not mine:
+        raise typer.Exit(0)
+    return mine
 
 
 def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:

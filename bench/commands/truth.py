@@ -148,6 +148,61 @@ def info(target: Target = "analog", as_json: AsJson = False) -> None:
 
 
 @sub.command()
+def query(
+    cells: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CELL...", help="A string, its operations (3,1,3,1,1,3), or its index."
+        ),
+    ],
+    target: Annotated[
+        str, typer.Option("--truth", help="A registered truth, or a table's path.")
+    ] = "analog",
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is known of cells: accuracies by data set, epochs and seed; size; nearest cells."""
+    from bench.truth._query import known, read_cell
+    from bench.truth._summary import truths
+
+    tables = list(truths(target))
+    space = tables[0].space
+    found = [known(read_cell(text, space), tables, space) for text in cells]
+    if as_json:
+        _json(found)
+        return
+    for one in found:
+        typer.echo(one["cell"])
+        index = f", index {one['index']}" if "index" in one else ""
+        typer.echo(f"  operations {','.join(map(str, one['operations']))}{index}")
+        size = f"{one['weights'] / 1e6:.3f} M weights, {one['multiply_adds'] / 1e6:.1f} M multiply-adds"
+        typer.echo(f"  {size}; {one['skip_count']} skips; connected: {one['connected']}")
+        for name, entry in one["measured"].items():
+            if entry["mean"] is None:
+                typer.echo(f"  {name}: not in the table")
+                continue
+            seeds = ", ".join("–" if s is None else f"{s:.2f}" for s in entry["seeds"])
+            rank = (
+                "" if entry["percentile"] is None else f", better than {entry['percentile']:.1f} %"
+            )
+            typer.echo(f"  {name}: {entry['mean']:.2f} % ({seeds}){rank}")
+            for near in entry["nearest"]:
+                worth = "–" if near["mean"] is None else f"{near['mean']:.2f} %"
+                typer.echo(f"    {near['edges_apart']} edge(s) away: {worth} {near['cell']}")
+
+
+@sub.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="nas-bench-201, nas-bench-201-v1_0, nats-bench-tss.")],
+    to: Annotated[Path, typer.Option("--to", help="Where it is kept.")] = Path("data/official"),
+) -> None:
+    """Download an official file through torchvision and check the hash that its name holds."""
+    from bench.truth._fetch import fetch as get
+
+    path = get(name, to)
+    typer.echo(f"{path}; next: bench truth import {path}")
+
+
+@sub.command()
 def verify(
     target: Target = "analog",
     source: Annotated[

@@ -31,11 +31,13 @@ def quadratic(coupled: bool) -> tuple[Problem, list[Any], Any, Tensor]:
 
     def train_loss(weights: Tensors, architecture: Tensors, batch: Any) -> Tensor:
         v = _flat(weights)
-        return 0.5 * v @ H @ v - v @ (B @ _flat(architecture) + c)
+        loss: Tensor = 0.5 * v @ H @ v - v @ (B @ _flat(architecture) + c)
+        return loss
 
     def valid_loss(weights: Tensors, architecture: Tensors, batch: Any) -> Tensor:
         away, known = _flat(weights) - t, M @ _flat(architecture)
-        return 0.5 * (away @ away + known @ known)
+        loss: Tensor = 0.5 * (away @ away + known @ known)
+        return loss
 
     def leaf(value: Tensor) -> Tensor:
         return value.clone().requires_grad_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ def supernet_is_the_network(space: Space) -> None:
     supernet = space.supernet(1, 10, seed=0).double()
     for cell in _some(space, 4):
         net = space.network(cell, 1, 10, seed=0).double()
-        inherit = getattr(net, "inherit", None)
+        inherit: Any = getattr(net, "inherit", None)
         expect(inherit is not None, "its networks have no inherit(supernet), which copies weights")
         inherit(supernet)
         mixture = space.one_hot(cell).double()

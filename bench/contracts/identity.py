@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -36,7 +36,12 @@ def _at_home(path: Path) -> Path:
         raise ValueError(f"{path}: {error}") from None
 
 
-Place = Annotated[Path, AfterValidator(_at_home), INCIDENTAL]
+def _as_written(value: Any) -> Any:
+    """Take a number for the folder or file of that name: ``2024``, ``0.30``."""
+    return str(value) if type(value) is not bool and isinstance(value, int | float) else value
+
+
+Place = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_at_home), INCIDENTAL]
 """A path, ``~`` expanded; no part of an identity."""
 
 

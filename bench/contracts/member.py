@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from bench.contracts.plain import Plain
 from bench.contracts.plugins import OUTSIDE
 
 CONTRACTS = __name__.rpartition(".")[0]
@@ -30,7 +31,7 @@ def member_name(module: str) -> str:
     )
 
 
-class Member(BaseModel):
+class Member(Plain):
     """What every member of a seam is: a frozen, typed configuration with behaviour.
 
     The fields are the member's parameters as they stand in an ablation file; the first line of the

@@ -58,6 +58,10 @@ Active = Sequence[Sequence[int]]
 """For every edge, the indices of the operations that are run; a static choice, not a tensor."""
 
 
+Portion = tuple[nn.Parameter, slice]
+"""A tensor that operations share, and the rows of it that belong to one of them."""
+
+
 class Supernet(nn.Module):
     """A network with every operation on every edge.
 
@@ -92,9 +96,13 @@ class Supernet(nn.Module):
         """Surround one update of a search: within it compiled graphs may be used."""
         return contextlib.nullcontext() if self.inductor is None else self.inductor.step()
 
-    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
-        """Yield the rows of stacked weights that belong to one operation of one edge."""
+    def operations(self) -> Iterator[list[Portion]]:
+        """Yield all weights of one operation of one edge of one cell, of those that share tensors."""
         return iter(())
+
+    def portions(self) -> Iterator[Portion]:
+        """Yield the rows of stacked weights that belong to one operation of one edge."""
+        return (portion for own in self.operations() for portion in own)
 
     def prepare_kernel(self) -> bool:
         """Compile or load the kernel for this supernet's sizes; False where there is none for it."""

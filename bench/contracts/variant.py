@@ -6,7 +6,7 @@ the others alone; `bench.search.composition` runs the hooks of several variants 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.contracts.member import Member
 from bench.contracts.moment import Half, Moment
-from bench.contracts.space import Active, Space
+from bench.contracts.space import Active, Portion, Space
 
 if TYPE_CHECKING:
     from bench.contracts.search import SearchView, StateView
@@ -183,6 +183,15 @@ class Variant(Member):
     def updates_weights(self, moment: Moment) -> bool:
         """Say whether this step updates the weights."""
         return True
+
+    def hold_weights(
+        self, setup: SearchView, state: StateView, moment: Moment
+    ) -> Sequence[Portion]:
+        """Name weights that this step leaves alone: neither gradient, decay nor momentum moves them.
+
+        Asked when the training loss's gradients are in ``.grad`` and not yet clipped.
+        """
+        return ()
 
     def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Act between epochs; what must survive a resume goes into ``state.memory``."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench.ablation.yamlfile import ConfigError
+from bench.contracts.plain import Plain
 from bench.names import MAX_SEED
 
 MAX_SEEDS = 1000
@@ -26,13 +27,23 @@ def _duration(value: Any) -> Any:
     return float(found[1]) * UNITS[found[2]]
 
 
-class Until(BaseModel):
+class Until(Plain):
     """Pairs of seeds are added until the contrast is decided or one of these is used up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     until: Literal["decided"] = "decided"
     most: int = Field(MOST, ge=1, le=MAX_SEEDS, description="seeds at most")
+    least: int = Field(
+        1, ge=1, le=MAX_SEEDS, description="pairs at least, decided or not: an effect wants a size"
+    )
+    others: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_SEEDS,
+        description="seeds at most for variants that are not of the contrast; null: until each is "
+        "decided",
+    )
     budget: Annotated[float | None, BeforeValidator(_duration)] = Field(
         None, gt=0, description="time for one call of the command, e.g. 5m; null: no limit"
     )

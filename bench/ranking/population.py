@@ -10,10 +10,11 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bench import files
 from bench.contracts.identity import Place, file_digest
+from bench.contracts.plain import Plain
 from bench.contracts.space import Architecture, Space
 from bench.contracts.truth import Truth
 from bench.streams import generator
@@ -41,7 +42,7 @@ class Sample:
     strata: NDArray[np.int64] | None = None
 
 
-class Population(BaseModel):
+class Population(Plain):
     """Which architectures are ranked.
 
     Which cell stands for its class matters: isomorphic cells hold other weights of the supernet.

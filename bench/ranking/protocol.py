@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bench.contracts.identity import described, digest
+from bench.contracts.plain import Plain
 from bench.ranking.population import Population
 
 
-class Protocol(BaseModel):
+class Protocol(Plain):
     """How sub-networks are scored and compared with ground truth.
 
     Two τ are comparable only where the digests of their protocols agree. Sub-networks are single

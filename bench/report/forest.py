@@ -17,15 +17,31 @@ DOTS = 400
 
 def differences(summary: Summary) -> Drawing | None:
     """Draw the paired differences on the contrast's metric: a dot per seed, mean and interval."""
-    contrast = summary.manifest["contrast"]
+    contrast, labels = summary.manifest["contrast"], compared(summary)
     measure = metric(contrast["metric"])
+    if not labels:
+        return None
+    figure = svg.figure(4.3, 0.7 + 0.4 * len(labels))
+    draw(summary, figure.subplots())
+    title = f"paired differences in {measure.title} against {contrast['against']}"
+    return Drawing("differences", title, svg.to_svg(figure, "d", title))
+
+
+def compared(summary: Summary) -> list[str]:
+    """Return the variants that have pairs with the contrast's other one, the contrast's own first."""
+    contrast = summary.manifest["contrast"]
     labels = [x for x in summary.labels if x != contrast["against"]]
     labels.sort(key=lambda label: label != contrast["of"])
     table = summary.variants.set_index("label")
-    if not labels or not (table.loc[labels, "pairs"] > 0).any():
-        return None
-    figure = svg.figure(4.3, 0.7 + 0.4 * len(labels))
-    axes = figure.subplots()
+    return labels if labels and (table.loc[labels, "pairs"] > 0).any() else []
+
+
+def draw(summary: Summary, axes: Axes) -> None:
+    """Draw the paired differences on axes; raises ValueError where there is no pair."""
+    contrast, labels = summary.manifest["contrast"], compared(summary)
+    if not labels:
+        raise ValueError(f"{summary.root}: no two runs of one seed to compare")
+    measure = metric(contrast["metric"])
     _forest(axes, summary, labels)
     axes.axvline(0, color=svg.FOREGROUND, lw=1)
     axes.set_yticks(range(len(labels)), [svg.shortened(label) for label in labels])
@@ -35,8 +51,6 @@ def differences(summary: Summary) -> Drawing | None:
     axes.tick_params(axis="y", length=0)
     unit = f" ({measure.unit})" if measure.unit else ""
     axes.set_xlabel(f"{measure.title} minus that of {svg.shortened(contrast['against'])}{unit}")
-    title = f"paired differences in {measure.title} against {contrast['against']}"
-    return Drawing("differences", title, svg.to_svg(figure, "d", title))
 
 
 def _forest(axes: Axes, summary: Summary, labels: list[str]) -> None:

@@ -24,6 +24,7 @@ from bench.report.missing import as_numbers, reasons
 from bench.report.rows import columns_of, name_of, numeric, read_run, row_of
 from bench.runs import store
 from bench.runs.manifest import MANIFEST, read_manifest, statement
+from bench.runs.packed import Packed, is_packed, scores_of
 from bench.statistics import (
     UNDEFINED,
     Interval,
@@ -77,8 +78,12 @@ class Summary:
         """
         manifest = read_manifest(root)
         results, rows = {}, []
+        kept = Packed.read(root).results if is_packed(root) else None
         for folder in manifest["runs"]:
-            result, problem = read_run(root / folder)
+            if kept is None:
+                result, problem = read_run(root / folder)
+            else:
+                result, problem = kept.get(folder), "no sound result was packed"
             if result is not None:
                 named = name_of(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}
@@ -157,7 +162,7 @@ class Summary:
         for row in self.runs[
             (self.runs["label"] == label) & (self.runs["status"] == "ok")
         ].itertuples():
-            path = self.root / str(row.folder) / store.RANKING
+            path = scores_of(self.root, str(row.folder))
             if path.is_file():
                 found[int(str(row.seed))] = read_scores(path)
         return found

@@ -21,3 +21,11 @@ def member(seam: str, name: str) -> str:
     kind = "".join(part.capitalize() for part in name.split("_"))
     text = (HERE / f"{seam}.txt").read_text(encoding="utf-8")
     return Template(text).substitute(name=name, kind=kind)
+
+
+def folder() -> dict[str, str]:
+    """Return the files of a folder to work in: name → text."""
+    home = HERE / "folder"
+    found = {p.relative_to(home).as_posix(): p for p in sorted(home.rglob("*.yaml"))}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+    return {**texts, "plugins/my_penalty.py": member("variants", "my_penalty")}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts.moment import Half, Moment
-from bench.contracts.space import Active, Space
+from bench.contracts.space import Active, Portion, Space
 from bench.contracts.stages import bounds, stage
 from bench.contracts.variant import ArchitectureStep, Site, Stop, Variant, overrides
 
@@ -289,6 +289,10 @@ class Composition:
     def updates_weights(self, moment: Moment) -> bool:
         """Say whether every variant lets this step update the weights."""
         return all(v.updates_weights(moment) for v in self.variants)
+
+    def hold_weights(self, setup: SearchView, state: StateView, moment: Moment) -> list[Portion]:
+        """Return the weights that some variant leaves alone in this step."""
+        return [p for v in self.variants for p in v.hold_weights(setup, state, moment)]
 
     def after_epoch(self, setup: SearchView, state: StateView) -> None:
         """Let every variant act between epochs."""

@@ -7,13 +7,14 @@ for its gradient; so it is said here, operation by operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from bench.contracts.moment import Moment
-from bench.contracts.space import Supernet
+from bench.contracts.space import Portion, Supernet
 
 if TYPE_CHECKING:
     from bench.search.composition import Composition
@@ -22,8 +23,15 @@ Unused = Literal["decay", "leave"]
 
 
 @torch.no_grad()
-def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused) -> None:
+def step_weights(
+    optimizer: torch.optim.SGD,
+    supernet: Supernet,
+    unused: Unused,
+    held: Sequence[Portion] = (),
+) -> None:
     """Step all weights, those that the loss did not reach in the way that ``unused`` names.
+
+    What is ``held`` stays as it is, and so does its momentum, whatever its gradient.
 
     ``decay``
         Momentum and weight decay act on them: their gradient is zero.
@@ -31,26 +39,38 @@ def step_weights(optimizer: torch.optim.SGD, supernet: Supernet, unused: Unused)
         Neither does; their momentum waits as it is. Unused is whatever has a gradient of zeros.
     """
     weights: list[Tensor] = list(supernet.named.values())
+    kept = [_kept(optimizer, weight, rows) for weight, rows in held]
     if unused == "decay":
         for weight in weights:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
         _ready(optimizer, weights)
         optimizer.step()
+        _restore(optimizer, kept)
         return
     stacked = {id(weight) for weight, _ in supernet.portions()}
     for weight in weights:
         if id(weight) not in stacked and weight.grad is not None and not weight.grad.any():
             weight.grad = None
-    kept: list[tuple[Tensor, slice, Tensor, Tensor | None]] = []
-    portions: list[tuple[Tensor, slice]] = list(supernet.portions())
-    for weight, rows in portions:
-        if weight.grad is not None and not weight.grad[rows].any():
-            buffer = optimizer.state[weight].get("momentum_buffer")
-            before = None if buffer is None else buffer[rows].clone()
-            kept.append((weight, rows, weight[rows].clone(), before))
+    kept += [
+        _kept(optimizer, weight, rows)
+        for weight, rows in supernet.portions()
+        if weight.grad is not None and not weight.grad[rows].any()
+    ]
     _ready(optimizer, weights)
     optimizer.step()
+    _restore(optimizer, kept)
+
+
+Kept = tuple[Tensor, slice, Tensor, Tensor | None]
+
+
+def _kept(optimizer: torch.optim.SGD, weight: Tensor, rows: slice) -> Kept:
+    buffer = optimizer.state[weight].get("momentum_buffer")
+    return weight, rows, weight[rows].clone(), None if buffer is None else buffer[rows].clone()
+
+
+def _restore(optimizer: torch.optim.SGD, kept: Sequence[Kept]) -> None:
     for weight, rows, value, before in kept:
         weight[rows] = value
         buffer = optimizer.state[weight].get("momentum_buffer")

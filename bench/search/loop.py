@@ -94,9 +94,13 @@ def weight_step(setup: Setup, state: SearchState) -> None:
     state.weight_optimizer.zero_grad()
     for part in range(setup.composition.passes):
         backward(setup, state, replace(moment, part=part))
+    held = setup.composition.hold_weights(setup, state, moment)
+    for weight, rows in held:
+        if weight.grad is not None:
+            weight.grad[rows] = 0.0
     if settings.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.supernet.named.values(), settings.clip)
-    step_weights(state.weight_optimizer, state.supernet, settings.unused)
+    step_weights(state.weight_optimizer, state.supernet, settings.unused, held)
 
 
 def weight_rate(setup: Setup, moment: Moment) -> float:

@@ -18,6 +18,7 @@ from bench.contracts import registry
 from bench.contracts.data import DataSource
 from bench.contracts.hypergradient import Hypergradient
 from bench.contracts.instrument import Instrument
+from bench.contracts.plain import Plain
 from bench.contracts.selection import Selection
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthSource
@@ -41,7 +42,7 @@ MAX_THREADS = 1024
 """More than any machine has cores; far more end the process when they are started."""
 
 
-class _Model(BaseModel):
+class _Model(Plain):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bench.ablation.layers import Layer
 from bench.ablation.places import ablation_file
 from bench.ablation.yamlfile import load
 from bench.contracts.data import NoTestImagesError
 from bench.contracts.identity import described, digest
+from bench.contracts.plain import Plain
 from bench.contracts.truth import TruthError
 from bench.ranking.population import Population
 from bench.search.settings import DataField, SpaceField, TruthField
@@ -28,7 +29,7 @@ Trial = tuple[str, int]
 """A cell's string and a training seed."""
 
 
-class Tabulation(BaseModel):
+class Tabulation(Plain):
     """What a recipe file says: which cells of which space are trained how, on which images."""
 
     model_config = ConfigDict(

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batches import plain_batches, steps_per_epoch, training_batch
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
+from bench.contracts.plain import Plain
 from bench.contracts.space import Architecture, Space, Standalone
 from bench.runs import checkpoint, fit, store
 from bench.streams import generator
@@ -29,7 +30,7 @@ CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"
 PARTS = ("space", "data", "recipe")
 
 
-class Recipe(BaseModel):
+class Recipe(Plain):
     """How a network is trained; the defaults are those of the DARTS paper for CIFAR-10."""
 
     model_config = ConfigDict(

@@ -1,18 +1,23 @@
 """What a plain word means, in files and in ``--set``: text is text, numbers are decimal."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from bench.ablation.file import read_ablation
 from bench.ablation.layers import Layer, assignment
 from bench.ablation.scalars import resolve
 from bench.ablation.yamlfile import ConfigError, loads
+from bench.contracts.identity import Place
 
 
 class Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
+    place: Place = Path()
+    or_none: Place | None = None
     number: int = 0
     real: float = 0.0
     text: str = ""
@@ -77,6 +82,20 @@ def test_what_is_quoted_is_text_and_what_is_yaml_is_read():
     assert assignment("a=null") == (("a",), None)
 
 
+@pytest.mark.parametrize("how", [read, from_file])
+@pytest.mark.parametrize("name", ["place", "or_none"])
+@pytest.mark.parametrize("value", ["2024", "010", "0.30", "1e3", "-1", "1:30", "no", "2024-01-01"])
+def test_a_path_may_look_like_a_number(how, name, value):
+    assert how(name, value) == Path(value)
+
+
+@pytest.mark.parametrize("value", ["[x]", "{x}", "true"])
+def test_a_path_that_is_read_as_something_else_is_to_be_quoted(value):
+    with pytest.raises(ConfigError, match=f"{re.escape(value)}: place: expected .* quote"):
+        read("place", value)
+    assert read("place", f'"{value}"') == Path(value)
+
+
 @pytest.mark.parametrize("value", ["true", "null"])
 def test_a_word_that_means_something_else_is_to_be_quoted(value):
     with pytest.raises(ConfigError, match=f"quote it: '{value}'"):
@@ -106,3 +125,65 @@ def test_another_member_drops_what_only_the_old_one_has():
     layer = Layer({"data": {"name": "digits", "noise": 0.5, "size": 100}})
     layer.assign(["data.name=image_folder", "data.root=x"])
     assert layer.data["data"] == {"name": "image_folder", "size": 100, "root": "x"}
+
+
+def test_what_would_become_zero_is_refused():
+    with pytest.raises(ValueError, match="too small"):
+        resolve("1e-400")
+    assert resolve("0e5") == resolve("0.00") == resolve("-0.0") == 0
+
+
+SETTINGS = """
+question: x
+contrast: {metric: skip_count, of: b, against: a}
+variants:
+  a: {}
+  b: {skip_dropout: {rate: 0.3}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rate: 0.3", "rate: false"),
+        ("rate: 0.3", "rate: [0.1, false]"),
+        ("a: {}", "a: {search: {epochs: true}}"),
+        ("a: {}", "a: {search: {weights: {lr: true}}}"),
+        ("a: {}", "a: {search: {architecture: {betas: [0.5, false]}}}"),
+        ("a: {}", "a: {space: {cells: true}}"),
+        ("a: {}", "a: {ranking: {population: {size: true}}}"),
+        ("a: {}", "a: {ranking: {images: true}}"),
+        ("a: {}", "a: {data: {split_seed: false}}"),
+        ("a: {}", "a: {instruments: [{name: cell, every: true}]}"),
+        ("a: {}", "a: {truth: {name: standalone, epochs: true}}"),
+        ("of: b", "smallest: true, of: b"),
+    ],
+)
+def test_a_truth_value_is_no_number(tmp_path, old, new):
+    """Pydantic takes true for 1: one epoch, a rate of 1."""
+    path = tmp_path / "x.yaml"
+    path.write_text(SETTINGS.replace(old, new))
+    line = 1 + SETTINGS.replace(old, new)[: SETTINGS.index(old)].count("\n")
+    with pytest.raises(ConfigError, match=rf"x\.yaml:{line}: .*(true|false)") as caught:
+        read_ablation(path, "smoke")
+    assert "constrained" not in str(caught.value) and "[" not in str(caught.value).split(": ")[1]
+
+
+def test_a_truth_value_is_one_where_one_is_meant(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(SETTINGS.replace("a: {}", "a: {deterministic: false, data: {flip: true}}"))
+    settings = read_ablation(path, "smoke").arms[0].settings
+    assert settings.deterministic is False and settings.data.flip is True
+
+
+@pytest.mark.parametrize("how", ["option", "arm", "kept"])
+def test_a_population_may_be_said_in_a_word(tmp_path, how):
+    """Whatever the profile says of its size; it stays."""
+    path = tmp_path / "x.yaml"
+    own = "a: {ranking: {population: known}}" if how == "arm" else "a: {}"
+    path.write_text(SETTINGS.replace("a: {}", own))
+    sets = {"option": ["ranking.population=known"], "arm": []}.get(
+        how, ["ranking.population=known", "ranking.population.size=7"]
+    )
+    population = read_ablation(path, "smoke", sets).arms[0].settings.ranking.population
+    assert population.kind == "known" and population.size == (7 if how == "kept" else 20)

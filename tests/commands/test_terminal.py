@@ -44,6 +44,23 @@ def test_a_pipe_is_wide_and_columns_are_honoured(monkeypatch, capsys):
     assert terminal.console().width == 60
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_names_are_never_broken(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = ["gdas", "magnitude_finetuned", "a" * 70]
+    terminal.entries((name, "what it means, " * 12) for name in names)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line[0] != " "] == names
+    assert all(len(line) <= columns for line in lines if "a" * 70 not in line)
+
+
+def test_a_pipe_gets_an_entry_a_line(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    terminal.entries([("gdas", "what it\nmeans, " * 20), ("b", "c")])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("gdas\twhat it means, what it") and second == "b\tc"
+
+
 @pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
 def test_a_variant_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match="needs a name of its own"):

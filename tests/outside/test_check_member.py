@@ -74,7 +74,7 @@ BROKEN = {
     "as they must be": ("data", ".long()", ".int()"),
     "its budget": ("blackbox", "while True:", "for _ in range(5):"),
     "on its seed": ("blackbox", "rng.integers(choices[edge])", "np.random.randint(choices[edge])"),
-    "each once": ("executors", "del self._running[folder]", "self._running.clear()"),
+    "each once": ("executors", "or Outcome(status)", "or Outcome.FAILED"),
     "is the cell's network": ("spaces", "mixture[edge, o] * y", "mixture[edge, o] * y * 2"),
     "are written and read": ("spaces", "OPERATIONS.index(word)", "len(word) % 4"),
     "depend on the seed": ("spaces", "torch.manual_seed(seed)", "torch.manual_seed(0)"),

@@ -17,7 +17,8 @@ PAGES = ["plugins"]
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_commands_runs(page, tmp_path):
     text = (ROOT / "docs" / f"{page}.md").read_text()
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = [content for language, content in fences if not language]
     assert blocks
     script = "\n".join(blocks).replace("python ", f"{sys.executable} ")
     done = subprocess.run(

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.commands.evaluate import read
 from bench.contracts import registry
+from bench.training.asked import read
 from bench.training.train import Evaluation, Recipe, cutout, epoch_of, evaluate
 
 SMALL = ["data=digits", "data.size=96", "test=half", "batch=16", "cutout=2"]

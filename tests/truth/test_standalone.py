@@ -13,7 +13,6 @@ import torch
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.commands.evaluate import read
 from bench.contracts import registry
 from bench.contracts.truth import TruthError
 from bench.ranking.measure import measure
@@ -24,6 +23,7 @@ from bench.search.loop import Interrupted
 from bench.search.settings import Settings
 from bench.search.setup import Setup, build, initial_state
 from bench.training import train as evaluation
+from bench.training.asked import read
 from bench.training.train import epoch_of
 from bench.truth.standalone import Trained
 

@@ -307,15 +307,23 @@ class Outgoing(nn.Module):
             found.append((edge, operation, part, operation not in touched))
         return found
 
-    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
-        """Yield the rows of every stacked weight that belong to one operation of one edge."""
-        for kernels in (self.depth1, self.depth2):
-            for name, weight in kernels.items():
-                for place in range(len(self._blocks((name,)))):
-                    yield weight, slice(place * self.channels, (place + 1) * self.channels)
-        for key, weight in self.points.items():
-            for place in range(len(self.places[key])):
-                yield weight, slice(place * self.channels, (place + 1) * self.channels)
+    def operations(self) -> Iterator[list[tuple[nn.Parameter, slice]]]:
+        """Yield the rows of every stacked weight that belong to one operation of one edge, together."""
+        for name in (*KERNELS, "skip_connect"):
+            for place, block in enumerate(self._blocks((name,))):
+                places = [(self.depth1, name, place), (self.depth2, name, place)]
+                places += [
+                    (self.points, key, blocks.index(block))
+                    for key, blocks in self.places.items()
+                    if block in blocks
+                ]
+                own = [
+                    (kernels[key], slice(at * self.channels, (at + 1) * self.channels))
+                    for kernels, key, at in places
+                    if key in kernels
+                ]
+                if own:
+                    yield own
 
     def weights(self, edge: int, name: str) -> dict[str, Tensor]:
         """Return one operation's weights as views: depth1, depth2 and what ``points`` holds."""

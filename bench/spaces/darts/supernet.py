@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.contracts.hooks import CellHooks
-from bench.contracts.space import Active, Supernet
+from bench.contracts.space import Active, Portion, Supernet
 from bench.spaces.darts import skeleton
 from bench.spaces.darts.genotypes import NOISE, edges
 from bench.spaces.darts.merged_operations import Outgoing
@@ -210,11 +210,11 @@ class DartsSupernet(Supernet):
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
         return logits
 
-    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
-        """See `Supernet.portions`."""
+    def operations(self) -> Iterator[list[Portion]]:
+        """See `Supernet.operations`."""
         for module in self.modules():
             if isinstance(module, Outgoing):
-                yield from module.portions()
+                yield from module.operations()
 
     def statistics_from(self, rows: int | None) -> AbstractContextManager[None]:
         """See `Supernet.statistics_from`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.hooks import CellHooks
-from bench.contracts.space import Active, Architecture, Supernet
+from bench.contracts.space import Active, Architecture, Portion, Supernet
 from bench.spaces.nb201 import fused, paths, skeleton
 from bench.spaces.nb201.mixed_cell import MergedConvolution, MixedCell
 
@@ -64,16 +64,15 @@ class NB201Supernet(Supernet):
         logits: Tensor = self.head(x)
         return logits
 
-    def portions(self) -> Iterator[tuple[nn.Parameter, slice]]:
-        """See `Supernet.portions`."""
+    def operations(self) -> Iterator[list[Portion]]:
+        """See `Supernet.operations`."""
         cells = [block for block in self.blocks if isinstance(block, MixedCell)]
         for cell in cells:
             for merged in (*cell.conv3, *cell.conv1):
                 assert isinstance(merged, MergedConvolution)
+                parts = (merged.weight, merged.scale, merged.shift)
                 for edge in merged.edges:
-                    for part in (merged.weight, merged.scale, merged.shift):
-                        if part is not None:
-                            yield part, merged.rows_of(edge)
+                    yield [(part, merged.rows_of(edge)) for part in parts if part is not None]
 
     def prepare_kernel(self) -> bool:
         """See `Supernet.prepare_kernel`."""
