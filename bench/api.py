@@ -174,7 +174,7 @@ def run(
     from bench.executors._options import make  # late: executors start processes
     from bench.runs.campaign import Campaign  # late: as above
     from bench.runs.contents import Contents  # late: as above
-    from bench.runs.manifest import record  # late: as above
+    from bench.runs.record import record  # late: as above
     from bench.runs.spec import plan  # late: as above
 
     if asked.until is not None:

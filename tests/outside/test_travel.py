@@ -113,7 +113,7 @@ def test_another_question_or_other_settings_are_refused(place, tmp_path):
         asked = bench.make_ablation(
             {**ASKED, **change}, "smoke", name="asked", sets=SETS, seeds=[5]
         )
-        from bench.runs.manifest import record
+        from bench.runs.record import record
         from bench.runs.spec import plan
 
         root = tmp_path / said.replace(" ", "-")
