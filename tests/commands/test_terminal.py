@@ -61,7 +61,9 @@ def test_a_pipe_gets_an_entry_a_line(monkeypatch, capsys):
     assert first.startswith("gdas\twhat it means, what it") and second == "b\tc"
 
 
-@pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
+@pytest.mark.parametrize(
+    "name", ["search", "true", "argmax", "data", "digits", "question", "name", "none", "nan"]
+)
 def test_a_variant_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match="needs a name of its own"):
         new("variant", name)

@@ -163,7 +163,7 @@ def test_a_folder_without_a_sound_manifest_is_one_line(tmp_path: Path, text: str
 @pytest.mark.parametrize("name", ["../x-seed0-ab", "x", "/x-seed0-ab", "a/b-seed0-ab", 3])
 def test_a_manifest_cannot_lead_out_of_its_folder(tmp_path: Path, name: object) -> None:
     root = folder(tmp_path / "x", {"old": [ok(1)], "new": [ok(1)]}, runs=[name])
-    with pytest.raises(ValueError, match=r"not the name of a run folder|valid string"):
+    with pytest.raises(ValueError, match=r"ablation\.json: runs"):
         Summary.read(root)
 
 
