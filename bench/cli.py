@@ -18,6 +18,7 @@ import typer
 import typer.core
 from typer.models import CommandInfo
 
+import bench
 from bench.contracts import plugins
 from bench.names import shown
 from bench.terminal import forgiving
@@ -32,8 +33,42 @@ PluginsOption = Annotated[
 OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
 
 
+TASKS = {
+    "Ask a question": ("run", "plan", "status", "retry", "report"),
+    "Look closer": (
+        "compare",
+        "figure",
+        "rank",
+        "select",
+        "signals",
+        "bias",
+        "verdict",
+        "evaluate",
+    ),
+    "What there is": ("list", "show", "doctor", "data", "truth", "reproduce"),
+    "Results that travel": ("pack", "merge", "verify", "export", "gc"),
+    "Your own": ("init", "new", "check-member"),
+    "Search quality in CI": ("check", "baseline"),
+}
+"""Commands by what somebody wants to do; those that are named nowhere come last."""
+
+
 class Group(typer.core.TyperGroup):
     """The commands; an empty word is refused before any of them takes it for this folder."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands of the application by task, those of a group as they come."""
+        if "run" not in self.commands:
+            return super().format_commands(ctx, formatter)
+        named = {name for names in TASKS.values() for name in names}
+        others = tuple(name for name in self.commands if name not in named)
+        for heading, names in {**TASKS, "Further": others}.items():
+            known = [(name, self.commands[name]) for name in names if name in self.commands]
+            if known:
+                with formatter.section(heading):
+                    room = formatter.width - 6 - max(len(name) for name, _ in known)
+                    formatter.write_dl([(n, c.get_short_help_str(max(room, 20))) for n, c in known])
+        return None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Look at the words, then part them into options and arguments."""
@@ -52,15 +87,17 @@ def application() -> typer.Typer:
         cls=Group,
         help="The reference suite for studying why differentiable architecture search fails.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # importing rich is 40 % of the time that --help takes
-        context_settings={"max_content_width": 120},
+        context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
     def options(
         debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which one.")
+        ] = False,
     ) -> None:
         if debug:
             os.environ["BENCH_DEBUG"] = "1"
@@ -72,6 +109,12 @@ def application() -> typer.Typer:
         if info.callback is not None:
             info.callback = with_plugins(info.callback)
     return app
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"bench {bench.__version__}")
+        raise typer.Exit
 
 
 def _commands(app: typer.Typer) -> Iterator[CommandInfo]:

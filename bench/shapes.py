@@ -7,7 +7,9 @@ file and the field.
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +21,7 @@ from bench.names import LABEL, MAX_SEED, shown
 
 DEPTH = 32
 """Levels of lists and mappings; a result has five."""
-WHOLE = 10**18
+WHOLE = 2**63 - 1
 """No whole number is larger: tables keep 64 bits."""
 REAL = 1e100
 """No other number is larger: squares, sums and squares of sums stay finite."""
@@ -38,15 +40,19 @@ def number(value: Any) -> Any:
     return value
 
 
-def scalar(value: Any) -> Any:
-    """Return a text, number, truth value or None, or raise ValueError where it is something else."""
-    if isinstance(value, list | dict):
-        raise ValueError("expected a text or a number")
-    return value
+NUMBERS = frozenset((int, float, type(None)))
 
 
 def grid(value: Any) -> Any:
     """Return a number, or lists of numbers (or None) whose rows have one length; else ValueError."""
+    usual = (  # nearly all are of this form
+        type(value) is list
+        and {list} == set(map(type, value))
+        and NUMBERS.issuperset(map(type, itertools.chain(*value)))
+        and len(set(map(len, value))) == 1
+    )
+    if usual:
+        return value
     _extent(value)
     return value
 
@@ -70,7 +76,6 @@ def distinct(value: list[Any]) -> list[Any]:
 
 
 Number = Annotated[Any, BeforeValidator(number)]
-Scalar = Annotated[Any, BeforeValidator(scalar)]
 Grid = Annotated[Any, BeforeValidator(grid)]
 Whole = Annotated[int, Field(ge=0, le=WHOLE)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -87,30 +92,60 @@ def plain(value: Any, source: Path | str) -> Any:
         One line naming ``source`` and the field, where a number is no finite number of a usual size
         or lists and mappings are nested too deeply.
     """
-    return _plain(value, source, ())
+    try:
+        return _plain(value, 0)
+    except _Odd as odd:
+        raise UnfitFileError(f"{source}: {dotted(odd.at[:8])}: {odd}") from None
 
 
-def _plain(value: Any, source: Path | str, at: tuple[Any, ...]) -> Any:
+class _Odd(ValueError):
+    """Something that is not plain; ``at`` grows on the way out."""
+
+    at: tuple[Any, ...] = ()
+
+
+def _plain(value: Any, depth: int) -> Any:
     kind = type(value)
-    if kind is float:
-        if not math.isfinite(value):
-            return None  # as this program writes them
-        if abs(value) > REAL:
-            raise UnfitFileError(f"{source}: {dotted(at)}: {value:g} is no usual number")
-        return value
     if kind is str:
-        return shown(value)
+        return value if value.isprintable() else shown(value)
+    if kind is float:
+        if abs(value) <= REAL:
+            return value
+        if math.isfinite(value):
+            raise _Odd(f"{value:g} is no usual number")
+        return None  # as this program writes them
     if kind is int:
         if abs(value) > WHOLE:
-            raise UnfitFileError(f"{source}: {dotted(at)}: a whole number of more than 64 bits")
+            raise _Odd("a whole number of more than 64 bits")
         return value
-    if kind is list or kind is dict:
-        if len(at) >= DEPTH:
-            raise UnfitFileError(f"{source}: {dotted(at[:4])}: nested too deeply")
+    if kind is not list and kind is not dict:
+        return value
+    if depth >= DEPTH:
+        raise _Odd("nested too deeply")
+    key: Any = None
+    try:
         if kind is list:
-            return [_plain(inner, source, (*at, i)) for i, inner in enumerate(value)]
-        return {shown(key): _plain(inner, source, (*at, key)) for key, inner in value.items()}
-    return value
+            made: list[Any] = []
+            for inner in value:
+                key = len(made)
+                made.append(_plain(inner, depth + 1))
+            return made
+        found = {}
+        for key, inner in value.items():
+            found[shown(key)] = _plain(inner, depth + 1)
+        return found
+    except _Odd as odd:
+        odd.at = (key, *odd.at)
+        raise
+
+
+ODD = re.compile(rb"\\|e\+\d{3}|\d{19}|[^\x00-\x7f]|\n {32}")
+"""In JSON as this program writes it: an escape, a large number, or something far inside."""
+
+
+def surely_plain(text: bytes) -> bool:
+    """Say whether `plain` would change nothing in what JSON of this program's own form says."""
+    return ODD.search(text) is None
 
 
 def check(kind: type[Shape], value: Any, source: Path | str) -> None:

@@ -115,6 +115,23 @@ def iqm(*samples: ArrayLike) -> float:
     return float(values[cut : values.size - cut].mean())
 
 
+def mean(values: ArrayLike) -> float:
+    """Return the mean."""
+    return float(np.asarray(values, dtype=np.float64).mean())
+
+
+def _iqm_of_rows(rows: Floats) -> Floats:
+    """Return the interquartile mean of every row [R, n]; the same numbers as `iqm` gives."""
+    ordered = np.sort(rows, axis=1)
+    cut = rows.shape[1] // 4
+    found: Floats = ordered[:, cut : rows.shape[1] - cut].mean(axis=1)
+    return np.where(np.isnan(ordered[:, -1]), np.nan, found)
+
+
+def _mean_of_rows(rows: Floats) -> Floats:
+    return np.asarray(rows.mean(axis=1))
+
+
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     """Return P(X > Y) + ½ P(X = Y) over all pairs; NaN when either is empty or holds a NaN."""
     a, b = _floats(x), np.sort(_floats(y))
@@ -175,6 +192,10 @@ def stratified_bootstrap(
         return UNDEFINED
     estimate = float(statistic(*samples))
     rng = np.random.default_rng(seed)
+    if len(samples) == 1 and (of_rows := BY_ROWS.get(statistic)):  # at once: 50 times as fast
+        (sample,) = samples
+        drawn = sample[rng.integers(sample.size, size=(resamples, sample.size))]
+        return percentile_interval(estimate, of_rows(drawn), level)
     resampled = [
         statistic(*(sample[rng.integers(sample.size, size=sample.size)] for sample in samples))
         for _ in range(resamples)
@@ -182,12 +203,19 @@ def stratified_bootstrap(
     return percentile_interval(estimate, resampled, level)
 
 
+BY_ROWS: dict[Callable[..., float], Callable[[Floats], Floats]] = {
+    iqm: _iqm_of_rows,
+    mean: _mean_of_rows,
+}
+"""Statistics of one sample that can be had of many samples at once."""
+
+
 def paired_difference(
     x: ArrayLike,
     y: ArrayLike,
     *,
     seed: int,
-    statistic: Callable[..., float] = lambda values: float(np.mean(values)),
+    statistic: Callable[..., float] = mean,
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:

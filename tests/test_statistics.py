@@ -192,3 +192,14 @@ def test_paired_difference_resamples_pairs() -> None:
     assert math.isnan(st.paired_difference([1.0, math.nan], [1.0, 2.0], seed=0).estimate)
     with pytest.raises(ValueError, match="2 and 1"):
         st.paired_difference([1, 2], [1], seed=0)
+
+
+@pytest.mark.parametrize("statistic", [st.iqm, st.mean])
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 20, 33, 200])
+def test_resamples_at_once_are_those_one_by_one(statistic, size):
+    sample = np.random.default_rng(size).normal(size=size)
+    at_once = st.stratified_bootstrap([sample], statistic, seed=3, resamples=200)
+    slowly = st.stratified_bootstrap(
+        [sample], lambda values: statistic(values), seed=3, resamples=200
+    )
+    assert at_once == slowly  # to the bit

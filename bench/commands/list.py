@@ -29,9 +29,13 @@ def list_command(
     kind: Annotated[
         str, typer.Argument(help="spaces, variants, hypergradients, ..., metrics")
     ] = "",
+    wide: Annotated[
+        bool,
+        typer.Option("--wide", help="With parameters, cost and paper: a table for 200 columns."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """List what is registered: of one kind, or the names of all kinds."""
+    """List what is registered: of one kind, a line each; or the names of all kinds."""
     from rich.table import Table
 
     from bench import terminal
@@ -43,8 +47,8 @@ def list_command(
         if as_json:
             print(json.dumps(found))
             return
-        for seam, names in found.items():
-            print(f"{seam:15} {', '.join(names)}")
+        found["metrics"] = ["what the results hold: `bench list metrics`"]
+        terminal.entries((seam, ", ".join(names)) for seam, names in found.items())
         return
     if kind in ("metric", "metrics"):
         list_metrics(as_json)
@@ -62,6 +66,10 @@ def list_command(
             for m in members
         ]
         print(json.dumps(rows))
+        return
+    if not wide:
+        terminal.entries((member.name, member.summary()) for member in members)
+        print(f"\nparameters and paper: bench show NAME, or bench list {kind} --wide")
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
     costs = [name for name in ("time", "memory", "cost") if all(hasattr(m, name) for m in members)]
@@ -81,10 +89,8 @@ def list_command(
 
 def list_metrics(as_json: bool) -> None:
     """List what an ablation may ask about: name, unit, direction, meaning, and who measures it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from bench.metrics import known
+    from bench import terminal
+    from bench.metrics import Metric, known
 
     found = known()
     if as_json:
@@ -105,13 +111,19 @@ def list_metrics(as_json: bool) -> None:
             )
         )
         return
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("name", no_wrap=True)
-    for column in ("unit", "better", "measured by", "meaning"):
-        table.add_column(column, overflow="fold")
-    for name, (origin, m) in found.items():
-        table.add_row(name, m.unit or ("0 or 1" if m.binary else ""), m.better, origin, m.meaning)
-    Console().print(table)
+
+    def about(name: str, m: Metric) -> tuple[str, str]:
+        said = [m.unit or ("0 or 1" if m.binary else ""), m.better and f"{m.better} is better"]
+        return name, f"{m.meaning} ({', '.join(filter(None, said))})" if any(said) else m.meaning
+
+    for origin in dict.fromkeys(origin for origin, _ in found.values()):
+        measured = "in every result" if origin == "results" else f"with the instrument {origin}"
+        print(f"{measured}\n")
+        terminal.entries(
+            about(name, m) for name, (measured_by, m) in found.items() if measured_by == origin
+        )
+        print()
+    print("* stands for several; `contrast.metric` takes any of these names")
 
 
 def show(

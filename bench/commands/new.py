@@ -67,13 +67,20 @@ def _keyword(name: str) -> bool:
     return keyword.iskeyword(name)
 
 
+WORDS = {
+    *("true", "false", "null", "none", "nan", "inf", "yes", "no"),
+    *("on", "off", "y", "n", "name", "preset"),
+}
+"""What means something else to YAML, to Python's tables or in ablation files."""
+
+
 def _taken(seam: str, name: str) -> str | None:
     """Say what a name means already in ablation files; None where it is free for a member."""
     from bench.ablation.file import AblationFile
     from bench.contracts import registry
     from bench.search.settings import Settings
 
-    if name in ("true", "false", "null", "yes", "no", "on", "off", "name", "preset"):
+    if name in WORDS:
         return "a word of YAML or of ablation files"
     if name in Settings.model_fields or name in AblationFile.model_fields:
         return "a setting of a run"

@@ -22,7 +22,7 @@ from bench.commands.run import (
     SeedsOption,
     SetOption,
     UntilOption,
-    check_only,
+    narrow,
     resolve,
     truth_doubts,
 )
@@ -70,7 +70,7 @@ def plan_command(
     from bench.runs.spec import default_output, plan
 
     ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-    check_only(ablation, only)
+    ablation = narrow(ablation, only, until_decided or budget is not None)
     specs = plan(ablation, only or (), Contents(absent=_absent))
     root = output or default_output(ablation)
     try:
@@ -81,9 +81,19 @@ def plan_command(
     if ablation.until is not None:
         from bench.decision.power import expected_pairs  # late: takes a second
 
-        expected = expected_pairs(ablation.until.most)
+        expected = {
+            name: max(pairs, min(ablation.until.least, ablation.until.most))
+            for name, pairs in expected_pairs(ablation.until.most).items()
+        }
         shown = set(ablation.seeds[: math.ceil(expected[SHOWN])])
-        specs = [spec for spec in specs if spec.seed in shown]
+        contrast, others = ablation.contrast, ablation.until.others
+        few = set(ablation.seeds[:others])
+        specs = [
+            spec
+            for spec in specs
+            if spec.seed in shown
+            and (spec.label in (contrast.of, contrast.against) or spec.seed in few)
+        ]
     ended = {row["folder"]: row for row in index.rows(root)}
     done = {name for name, row in ended.items() if row.get("status") == "ok"}
     planned, rates = [(spec, spec.folder) for spec in specs], dict[str, float]()

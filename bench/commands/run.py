@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,8 +87,14 @@ def resolve(
     return found
 
 
-def check_only(ablation: Ablation, only: list[str] | None) -> None:
-    """Refuse labels that the file does not have."""
+def narrow(ablation: Ablation, only: list[str] | None, asked: bool = False) -> Ablation:
+    """Refuse labels that the file does not have; fix the seeds where nothing can be decided.
+
+    Parameters
+    ----------
+    asked
+        Whether the command line, not the profile, wants seeds until it is decided.
+    """
     from bench.ablation.yamlfile import ConfigError
     from bench.contracts.registry import did_you_mean
 
@@ -97,6 +104,16 @@ def check_only(ablation: Ablation, only: list[str] | None) -> None:
             raise ConfigError(
                 f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}"
             )
+    until, contrast = ablation.until, ablation.contrast
+    if until is None or asked or not only or {contrast.of, contrast.against} <= set(only):
+        return ablation
+    seeds = ablation.seeds[: until.least]
+    print(
+        f"note: --only leaves out an arm of the contrast, so that nothing can be decided: {len(seeds)} "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} (--seeds N for others)",
+        file=sys.stderr,
+    )
+    return replace(ablation, seeds=seeds, until=None)
 
 
 def run(
@@ -141,7 +158,7 @@ def run(
     campaign = Campaign(Path(), ())
     try:
         ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-        check_only(ablation, only)
+        ablation = narrow(ablation, only, until_decided or budget is not None)
         chosen = make(executor, jobs, sets or [])
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)

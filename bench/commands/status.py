@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,9 +30,11 @@ def status(
 
     from bench import cli, terminal
     from bench.commands.plan import duration
+    from bench.runs.index import rows
     from bench.runs.status import attention, count, eta, outputs, runs
 
-    found = {root: runs(root) for root in outputs(directory)}
+    ended = {root: rows(root) for root in outputs(directory)}
+    found = {root: runs(root, own) for root, own in ended.items()}
     bad = any(s.kind in ("failed", "stale") for states in found.values() for s in states)
     if as_json:
         print(
@@ -74,22 +76,20 @@ def status(
             console.print(table)
         if len(noted) > LISTED:
             print(f"and {len(noted) - LISTED} more; --json has them all")
-        for text in made(root):
+        for text in made(root, ended[root]):
             print(text)
         if any(s.kind in ("failed", "stale", "stopped") for s in states):
             print(f"next    {terminal.command('retry', root)}")
     raise typer.Exit(cli.FAILED if bad else cli.OK)
 
 
-def made(root: Path) -> list[str]:
+def made(root: Path, found: list[dict[str, Any]]) -> list[str]:
     """Say how the results were computed, and what of that differs or has changed since."""
-    from bench.runs.index import rows
     from bench.runs.made import alike, computed
     from bench.runs.sources import outdated
 
-    found = rows(root)
     lines = [f"computed by {text}"] if (text := computed(found)) else []
     lines += alike(found)
-    for name, folders in outdated(root).items():
+    for name, folders in outdated(root, found=found).items():
         lines.append(f"{name} changed since {len(folders)} of the runs; --force runs them again")
     return lines

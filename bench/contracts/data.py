@@ -113,6 +113,9 @@ class DataSource(Member):
     typical: ClassVar[tuple[int, int]] = (32, 50_000)
     """Pixels a side and training images, for estimates of what a run will take."""
 
+    caveat: ClassVar[str] = ""
+    """What a reader must know before an answer found on this data is believed; may be empty."""
+
     size: int | None = Field(
         None, ge=4, description="use this many training images (balanced draw)"
     )

@@ -22,6 +22,10 @@ class Digits(DataSource):
     """
 
     typical: ClassVar[tuple[int, int]] = (8, 1797)
+    caveat: ClassVar[str] = (
+        "Digits do not punish a collapse: cells trained on them alone and briefly are the better "
+        "the more skips they have. That a search failed is said of the data that judges it."
+    )
 
     noise: float = Field(
         0.0, ge=0, le=2, description="deviation of Gaussian noise added once to each pixel (0 to 1)"

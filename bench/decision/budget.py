@@ -34,6 +34,16 @@ class Until(Plain):
 
     until: Literal["decided"] = "decided"
     most: int = Field(MOST, ge=1, le=MAX_SEEDS, description="seeds at most")
+    least: int = Field(
+        1, ge=1, le=MAX_SEEDS, description="pairs at least, decided or not: an effect wants a size"
+    )
+    others: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_SEEDS,
+        description="seeds at most for variants that are not of the contrast; null: until each is "
+        "decided",
+    )
     budget: Annotated[float | None, BeforeValidator(_duration)] = Field(
         None, gt=0, description="time for one call of the command, e.g. 5m; null: no limit"
     )

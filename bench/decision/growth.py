@@ -98,8 +98,9 @@ class Growth:
 
     @property
     def over(self) -> bool:
-        """Whether what is still under way is not needed: decided, or the time is spent."""
-        return self.decision().decided or self._left() <= 0
+        """Whether what is still under way is not needed: decided on enough pairs, or no time left."""
+        enough = self.decision().pairs + self.lost >= min(self.until.least, len(self._seeds))
+        return (enough and self.decision().decided) or self._left() <= 0
 
     @property
     def hopeless(self) -> bool:
@@ -118,7 +119,9 @@ class Growth:
         others = [
             label
             for label in arms
-            if label not in (self.of, self.against) and not self.decision(label).decided
+            if label not in (self.of, self.against)
+            and (self.until.others is None or begun < self.until.others)
+            and not self.decision(label).decided
         ]
         return [arms[label] for label in (self.against, self.of, *others)]
 
@@ -136,7 +139,8 @@ class Growth:
         typical = (
             sorted(values)[len(values) // 2]
             for label, values in totals.items()
-            if label in (self.of, self.against) or not self.decision(label).decided
+            if label in (self.of, self.against)
+            or (self.until.others is None and not self.decision(label).decided)
         )
         return sum(typical) / self.side_by_side
 
@@ -147,7 +151,8 @@ class Growth:
         pairs = "pair" if now.pairs == 1 else "pairs"
         text = f"{now.pairs} {pairs}, {now.above} higher, {now.below} lower"
         if now.decided:
-            return f"{text}: decided after {now.at} ({now.kind})"
+            rest = "" if self.over else f"; going on to {self.until.least} pairs for the size of it"
+            return f"{text}: decided after {now.at} ({now.kind}){rest}"
         if now.pairs < fewest():
             return f"{text}: undecided, at least {fewest() - now.pairs} more"
         needed = more(self.differences(self.of), self.question)

@@ -8,6 +8,7 @@ const SHAPES = {
   X: "M-3-1.7-1.7-3 0-1.3 1.7-3 3-1.7 1.3 0 3 1.7 1.7 3 0 1.3-1.7 3-3 1.7-1.3 0z",
   "*": "M0-4 1-1.2h3L1.6.6 2.5 3.5 0 1.8-2.5 3.5-1.6.6-4-1.2h3z",
 };
+const DOT = "m-1.6 0a1.6 1.6 0 1 1 3.2 0 1.6 1.6 0 1 1-3.2 0z"; // a round cap on no length vanishes at some scales
 const CHARTS = JSON.parse(document.getElementById("charts")?.textContent ?? "[]");
 
 function element(name, attributes, parent, text) {
@@ -92,8 +93,8 @@ function drawPanel(svg, panel, box, ends) {
     };
     if (line.px) {
       const py = decode(line.py);
-      const d = decode(line.px).map((s, i) => s === null || py[i] === null ? "" : `M${x(x0 + (x1 - x0) * s).toFixed(1)} ${at(py[i]).toFixed(1)}h.01`).join("");
-      element("path", { d, "stroke-width": 3.2, "stroke-opacity": 0.45 }, group);
+      const d = decode(line.px).map((s, i) => s === null || py[i] === null ? "" : `M${x(x0 + (x1 - x0) * s).toFixed(1)} ${at(py[i]).toFixed(1)}${DOT}`).join("");
+      element("path", { d, fill: line.c, "fill-opacity": 0.45, stroke: "none" }, group);
       continue;
     }
     for (const seed of line.s ?? []) element("path", { d: path(seed), "stroke-width": line.y ? 0.8 : 1.3, "stroke-opacity": line.y ? 0.5 : 1 }, group);

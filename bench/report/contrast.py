@@ -111,6 +111,13 @@ def pair(
     )
 
 
+FAILURES = {
+    "worse_than_random": "are worth less than one drawn at random",
+    "collapsed": "have collapsed (five sixths of the edges without weights)",
+}
+"""Metrics of 0 and 1 that say what went wrong with a cell, in words."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The answer to the question of an ablation.
@@ -124,6 +131,8 @@ class Verdict:
         A few words.
     effect, test, caveats
         One sentence each; may be empty.
+    counts
+        How often cells failed, in numbers that need no statistics; empty where it is not known.
     decision, more
         Where seeds were added until it was decided: what was decided, and how many more pairs it
         would take (0: none; None: out of reach).
@@ -137,13 +146,21 @@ class Verdict:
     comparison: Comparison
     decision: Decision | None = None
     more: int | None = None
+    counts: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Everything but the headline, in the order in which it is read."""
+        found = [self.counts, self.effect]
+        if metric(self.comparison.metric).binary:  # the effect is in counts by itself
+            found.reverse()
+        first, *others = (part for part in (*found, self.test, self.caveats) if part)
+        return first, *(f"{part[:1].upper()}{part[1:]}" for part in others)
 
     @property
     def sentence(self) -> str:
         """Everything in a row."""
-        return " ".join(
-            part for part in (f"{self.headline}:", self.effect, self.test, self.caveats) if part
-        )
+        return " ".join((f"{self.headline}:", *self.sentences))
 
 
 def decide(runs: pd.DataFrame, contrast: dict[str, Any], looks: list[int] | None = None) -> Verdict:
@@ -171,8 +188,9 @@ def decide(runs: pd.DataFrame, contrast: dict[str, Any], looks: list[int] | None
             caveats,
             result,
         )
+    counts = _counts(runs, result)
     if looks is not None and (found := decided.answer(runs, contrast, looks)):
-        return Verdict(caveats=caveats, comparison=result, **found)
+        return Verdict(caveats=caveats, comparison=result, counts=counts, **found)
     effect, low = result.difference.estimate, result.difference
     direction = "lower" if effect < 0 else "higher"
     clear = low.excludes(0.0) and result.p <= ALPHA
@@ -188,8 +206,30 @@ def decide(runs: pd.DataFrame, contrast: dict[str, Any], looks: list[int] | None
     else:
         kind, headline = "unclear", f"No difference in {measure.title} shown"
     return Verdict(
-        kind, headline, _effect(result, measure, expect), _test(result, few), caveats, result
+        kind,
+        headline,
+        _effect(result, measure, expect),
+        _test(result, few),
+        caveats,
+        result,
+        counts=counts,
     )
+
+
+def _counts(runs: pd.DataFrame, result: Comparison) -> str:
+    """Say how often the cells of either variant failed, among the pairs that are compared."""
+    total, texts = len(result.seeds), []
+    for name, what in FAILURES.items():
+        mine = [values(runs, label, name) for label in (result.against, result.of)]
+        if name == result.metric or any(not set(result.seeds) <= set(v.index) for v in mine):
+            continue
+        theirs, ours = (int(v[list(result.seeds)].sum()) for v in mine)
+        if not theirs + ours:
+            continue
+        texts.append(
+            f"{theirs} of {total} cells of {result.against} {what}, {ours} of {total} of {result.of}"
+        )
+    return f"{'; '.join(texts)}." if texts else ""
 
 
 def _effect(result: Comparison, measure: Metric, expect: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -10,12 +11,49 @@ from bench.report.summary import Summary
 from bench.runs.made import alike, computed
 from bench.runs.sources import changed
 
+NEAR_CHANCE = 2.0
+"""Below so many times chance a supernet counts as untrained."""
+
 
 def notes(summary: Summary) -> list[str]:
     """Return what was not the same for all runs, changed since, or is not known."""
     rows = _records(summary)
-    found = [*summary.mixed, *alike(rows), outdated(summary), summary.changed, summary.unknown]
+    found = [
+        *caveats(summary),
+        *near_chance(summary),
+        *summary.mixed,
+        *alike(rows),
+        outdated(summary),
+        summary.changed,
+        summary.unknown,
+    ]
     return [text for text in found if text]
+
+
+def caveats(summary: Summary) -> list[str]:
+    """Return what the data that was searched on has its readers know."""
+    data = [result.get("data") for result in summary.results.values()]
+    found = [entry.get("caveat") for entry in data if isinstance(entry, dict)]
+    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
+
+
+def near_chance(summary: Summary) -> list[str]:
+    """Say of supernets that have hardly learned anything that their τ is that of chance."""
+    found = []
+    for label in summary.labels:
+        mine = [r for r in summary.results.values() if r.get("label") == label]
+        classes = [n for r in mine if isinstance(n := (r.get("data") or {}).get("classes"), int)]
+        rates = [r.get("train_accuracy") for r in mine if r.get("status") == "ok"]
+        numbers = [float(x) for x in rates if isinstance(x, int | float) and math.isfinite(x)]
+        if not numbers or not classes:
+            continue
+        right, chance = sum(numbers) / len(numbers), 100 / max(classes[0], 1)
+        if right < NEAR_CHANCE * chance:
+            found.append(
+                f"The supernets of {label} were right on {right:.0f} % of their training images at "
+                f"the end ({chance:.0f} % is chance): they are not trained, and their τ says nothing."
+            )
+    return found
 
 
 def outdated(summary: Summary) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from bench import terminal
-from bench.metrics import MISSING, bounds, duration, metric, number, p_text
+from bench.metrics import MISSING, bounds, duration, listed, metric, number, p_text
 from bench.report.arms import describe
 from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
@@ -31,8 +32,12 @@ TERMINAL = (
     "tau_parameters",
 )
 NARROW = {"weight_free_share": "w-free", "tau_parameters": "τ par."}
-OTHER_COLUMNS = 82
-"""Width that the table of variants needs beside the labels."""
+LEFT_OUT_FIRST = (
+    "τ par.", "regret", "w-free", "τ loss", "time", "τ accuracy", "ok", "skips", "coll.",
+)  # fmt: skip
+"""Headings that a narrow terminal does without, in this order."""
+RUN_WIDTH = 100
+"""From so many columns on a run's line has regret and τ's interval."""
 NO_BOUNDS = ("regret", "tau_parameters")
 """Regret is true accuracy mirrored; the parameter count is the same for all seeds."""
 
@@ -45,13 +50,16 @@ def interval(row: pd.Series[Any], name: str) -> Interval:
 
 
 def as_text(summary: Summary) -> None:
-    """Print both tables and the answer to stdout; legible at 100 columns and without a terminal."""
+    """Print both tables and the answer to stdout; legible from 60 columns on and without a terminal."""
     console = terminal.console(piped_width=WIDTH)
     console.print()
-    console.print(_variants(summary, console.width))
+    table, left_out = _variants(summary, console.width)
+    console.print(table)
+    if left_out:
+        console.print(Text(f"no room for: {listed(left_out)} (`report --md` has all)", style="dim"))
     console.print()
-    for line in _runs(summary):
-        console.print(line, overflow="ellipsis", no_wrap=True)
+    for line in _runs(summary, console.width):
+        console.print(line, soft_wrap=True)
     if summary.verdict.comparison.seeds and len(summary.labels) > 2:
         console.print()
         console.print(_differences(summary))
@@ -64,49 +72,79 @@ def as_text(summary: Summary) -> None:
     console.print()
 
 
-def _variants(summary: Summary, width: int) -> Table:
-    """One line of estimates per variant, and one of their intervals below it."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    longest = max(map(len, summary.labels))
-    table.add_column("variant", overflow="fold", width=min(longest, max(18, width - OTHER_COLUMNS)))
-    for name in (
-        "ok",
-        *(NARROW.get(name, metric(name).short) for name in TERMINAL),
-        "coll.",
-        "time",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
-    for _, row in summary.variants.iterrows():
-        lines = [
+def _variants(summary: Summary, width: int) -> tuple[Table, list[str]]:
+    """One line of estimates per variant, and one of their intervals below it.
+
+    Returned with the headings of what a narrow terminal leaves out: numbers and names are never cut.
+    """
+    cells: dict[str, list[str]] = {
+        "ok": [f"{row['ok']}/{row['planned']}" for _, row in summary.variants.iterrows()]
+    }
+    for name in TERMINAL:
+        cells[NARROW.get(name, metric(name).short)] = [
             number(row[name], metric(name).digits)
             + ("" if name in NO_BOUNDS else bounds(interval(row, name), _digits(name), "\n{}…{}"))
-            for name in TERMINAL
+            for _, row in summary.variants.iterrows()
         ]
-        n = row["collapsed_n"]
+    cells["coll."] = [
+        f"{row['collapsed'] * row['collapsed_n']:.0f}/{row['collapsed_n']}"
+        if row["collapsed_n"]
+        else MISSING
+        for _, row in summary.variants.iterrows()
+    ]
+    cells["time"] = [duration(row["cost_seconds"]) for _, row in summary.variants.iterrows()]
+    labels = max(len("variant"), *map(len, summary.labels))
+    left_out = _too_many(cells, width - labels)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("variant", overflow="fold")
+    for heading in cells:
+        if heading not in left_out:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for k, label in enumerate(summary.labels):
         table.add_row(
-            Text(row["label"]),
-            f"{row['ok']}/{row['planned']}",
-            *lines,
-            f"{row['collapsed'] * n:.0f}/{n}" if n else MISSING,
-            duration(row["cost_seconds"]),
+            Text(label), *(cells[heading][k] for heading in cells if heading not in left_out)
         )
-    return table
+    return table, left_out
+
+
+def _too_many(cells: dict[str, list[str]], room: int) -> list[str]:
+    """Return the headings, dearest last, without which the columns fit into so much room."""
+    widths = {
+        heading: 1 + max(cell_len(line) for text in (heading, *texts) for line in text.split("\n"))
+        for heading, texts in cells.items()
+    }
+    left_out: list[str] = []
+    for heading in LEFT_OUT_FIRST:
+        if sum(widths.values()) <= room:
+            break
+        del widths[heading]
+        left_out.append(heading)
+    return left_out
 
 
 def _digits(name: str) -> int:
     return 1 if name == "true_accuracy" else metric(name).digits
 
 
-def _runs(summary: Summary) -> Iterator[Text]:
+def _runs(summary: Summary, width: int) -> Iterator[Text]:
     """One line per run, grouped by variant: the label would take a third of every line."""
-    line = "{:>6}  {:>5}  {:>6}  {:>9}  {:>6}  {:<20}  {}"
-    columns = ("skip_count", "weight_free_share", "true_accuracy", "regret")
+    columns = ["skip_count", "weight_free_share", "true_accuracy", "regret"]
+    if width < RUN_WIDTH:
+        columns.remove("regret")
+    if narrow := width < 80:
+        columns.remove("weight_free_share")
     heads = [NARROW.get(name, metric(name).short) for name in columns]
-    yield Text(
-        line.format("seed", *heads, "τ accuracy", "derived cell, node by node"), style="bold"
-    )
+    tau = 20 if width >= RUN_WIDTH else 0 if narrow else 10
+
+    def line(seed: Any, numbers: Iterable[str], ranked: str, cell: str) -> Text:
+        texts = [f"{text:>{len(head)}}" for text, head in zip(numbers, heads, strict=True)]
+        return Text("  ".join([f"{seed:>6}", *texts, *([f"{ranked:<{tau}}"] if tau else []), cell]))
+
+    yield Text.assemble((line("seed", heads, "τ accuracy", "derived cell").plain, "bold"))
     for label in summary.labels:
-        yield Text.assemble(label, (f"  {describe(summary.manifest, label)}", "dim"))
+        said = describe(summary.manifest, label)
+        fits = len(label) + len(said) + 2 <= width
+        yield Text.assemble(label, (f"  {said}" if fits else "", "dim"))
         for _, row in summary.runs[summary.runs["label"] == label].iterrows():
             if row["status"] != "ok":
                 yield Text(
@@ -114,14 +152,13 @@ def _runs(summary: Summary) -> Iterator[Text]:
                     style="red",
                 )
                 continue
-            tau = interval(row, "tau")
-            yield Text(
-                line.format(
-                    row["seed"],
-                    *(value(row, name) for name in columns),
-                    number(tau.estimate, 2) + bounds(tau, 2, " [{}, {}]"),
-                    summary.short(label, row.get("cell")),
-                )
+            found = interval(row, "tau")
+            limits = bounds(found, 2, " [{}, {}]") if tau > 10 else ""
+            yield line(
+                row["seed"],
+                (value(row, name) for name in columns),
+                number(found.estimate, 2) + limits,
+                summary.short(label, row.get("cell")),
             )
 
 

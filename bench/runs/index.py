@@ -14,8 +14,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench import shapes
 from bench.files import read, write_atomically
 from bench.runs import store
+from bench.runs.shapes import row
 
 CACHE = ".index.json"
 SCHEMA = 1
@@ -50,7 +52,7 @@ def rows(root: Path, *, rebuild: bool = False) -> list[dict[str, Any]]:
         changed = True
     if changed or known.keys() != found.keys():
         _write(root, found)
-    return [{**row, "folder": name} for name, (_, row) in found.items() if row is not None]
+    return [{**own, "folder": name} for name, (_, own) in found.items() if own is not None]
 
 
 def names(root: Path) -> list[str]:
@@ -88,8 +90,14 @@ def _read(root: Path) -> dict[str, tuple[Looks, dict[str, Any] | None]]:
         digest, _, content = read(root / CACHE, LARGEST, links=False).partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() == digest:
             cached = json.loads(content)
+            # Only then there may be something in it that a terminal would obey.
+            odd = b"\\" in content or not content.isascii()
             if cached["schema"] == SCHEMA:
-                return {name: (looks, row) for name, (looks, row) in cached["rows"].items()}
+                return {
+                    name: (looks, shapes.plain(own, CACHE) if odd else own)
+                    for name, (looks, own) in cached["rows"].items()
+                    if own is None or row(own)
+                }
     return {}
 
 

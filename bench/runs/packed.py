@@ -17,10 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.files import UnfitFileError, read
+from bench.files import UnfitFileError, read, write_atomically
 from bench.ranking.scores import read_scores
 from bench.runs import store
-from bench.runs.checkpoint import write_atomically
 from bench.runs.manifest import MANIFEST, read_manifest
 
 HASHES, RESULTS, TABLE, SCORES = "hashes.json", "results.parquet", "runs.csv", "scores"

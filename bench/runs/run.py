@@ -229,7 +229,12 @@ def conclude(
     assert selection is not None  # resolved when the ablation was read
     rewind(state)
     outcome = judge_cell(setup, selection.select(setup, state), notify)
-    outcome["data"] = {"dataset": setup.settings.data.dataset, "images": 2 * len(setup.data.train)}
+    outcome["data"] = {
+        "dataset": setup.settings.data.dataset,
+        "images": 2 * len(setup.data.train),
+        "classes": setup.data.train.classes,
+        "caveat": setup.settings.data.caveat,
+    }
     if state.history:  # what instruments read last, except where the derived cell has its own
         details = tuple(i.details for i in setup.settings.instruments if i.details)
         last = {k: v for k, v in state.history[-1].items() if not k.startswith(("epoch", *details))}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from bench import shapes
 from bench.names import LABEL
-from bench.shapes import Grid, Label, Names, Number, Scalar, Seed, Shape, Whole
+from bench.shapes import Grid, Label, Names, Number, Seed, Shape, Whole
 
 FOLDER = re.compile(
     rf"(?P<label>{LABEL.pattern})-seed(?P<seed>[0-9]{{1,16}})-(?P<digest>[0-9a-f]{{1,64}})"
@@ -109,17 +109,6 @@ class Result(Shape):
     percentile: Number | None = None
 
 
-class Row(Shape):
-    """The plain columns of a result, as the index keeps them."""
-
-    status: OUTCOMES
-    error: str | None = None
-    source: str | None = None
-    kernel: str | None = None
-    kernel_reason: str | None = None
-    __pydantic_extra__: dict[str, Scalar]
-
-
 class Contrast(Shape):
     """The comparison that was stated."""
 
@@ -184,6 +173,21 @@ class Manifest(Shape):
     runs: Annotated[Names, AfterValidator(lambda names: [_folder(name) for name in names])]
     stated: Stated | None = None
     changes: list[Stated] = Field([])
+
+
+TEXTS = ("status", "error", "source", "kernel", "kernel_reason", "processor", "cell", "protocol")
+"""Columns of a row of the index that are texts where they are there."""
+PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def row(value: Any) -> bool:
+    """Say whether this can be the plain columns of a result."""
+    return (
+        isinstance(value, dict)
+        and value.get("status") in get_args(OUTCOMES)
+        and PLAIN.issuperset(map(type, value.values()))
+        and all(isinstance(value.get(name, ""), str | None) for name in TEXTS)
+    )
 
 
 def _text(value: Any) -> bool:

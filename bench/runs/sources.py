@@ -57,25 +57,31 @@ def changed(found: Mapping[str, str]) -> list[str]:
     ]
 
 
-def outdated(root: Path, names: Iterable[str] | None = None) -> dict[str, list[str]]:
+def outdated(
+    root: Path,
+    names: Iterable[str] | None = None,
+    found: Iterable[Mapping[str, Any]] | None = None,
+) -> dict[str, list[str]]:
     """Return what changed → the runs of an output folder that were made before.
 
     Parameters
     ----------
     names
         Of the folders to look at; None: all.
+    found
+        `index.rows`, where they are known already.
     """
     wanted = None if names is None else set(names)
     made: dict[str, list[str]] = {}
-    for row in rows(root):
+    for row in rows(root) if found is None else found:
         if isinstance(row.get("source"), str) and (wanted is None or row["folder"] in wanted):
             made.setdefault(row["source"], []).append(row["folder"])
-    found: dict[str, list[str]] = {}
+    differ: dict[str, list[str]] = {}
     for folders in made.values():  # of the same source: one says it for all
         result = store.read_result(root / folders[0]) or {}
         for name in changed((result.get("provenance") or {}).get("sources") or {}):
-            found.setdefault(name, []).extend(folders)
-    return found
+            differ.setdefault(name, []).extend(folders)
+    return differ
 
 
 def members(value: Any) -> Iterator[Member]:

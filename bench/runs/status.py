@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from bench.runs import index, store
 from bench.runs import lock as runlock
@@ -71,9 +72,15 @@ def outputs(directory: Path) -> list[Path]:
     return found
 
 
-def runs(root: Path) -> list[RunState]:
-    """Return the state of every planned run, in the order of the plan."""
-    rows = {row["folder"]: row for row in index.rows(root)}
+def runs(root: Path, found: Sequence[Mapping[str, Any]] | None = None) -> list[RunState]:
+    """Return the state of every planned run, in the order of the plan.
+
+    Parameters
+    ----------
+    found
+        `index.rows`, where they are known already.
+    """
+    rows = {row["folder"]: row for row in (index.rows(root) if found is None else found)}
     there = set(index.names(root))
     return [
         _state(root, name, rows.get(name)) if name in there else RunState(name, "waiting")
@@ -81,7 +88,7 @@ def runs(root: Path) -> list[RunState]:
     ]
 
 
-def _state(root: Path, name: str, row: dict[str, object] | None) -> RunState:
+def _state(root: Path, name: str, row: Mapping[str, Any] | None) -> RunState:
     if row is not None:
         status, seconds = str(row.get("status")), row.get("seconds")
         return RunState(

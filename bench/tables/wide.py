@@ -39,6 +39,7 @@ KINDS = {
     b"\x89HDF": "an HDF5 file",
     b"SQLite": "an SQLite file",
     b"{": "a JSON file",
+    b"[": "a JSON file",
     b"<": "an HTML or XML file",
     b"%PDF": "a PDF file",
 }

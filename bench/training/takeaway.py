@@ -17,7 +17,7 @@ from unittest import mock
 import torch
 from torch import Tensor, fx, nn
 
-from bench.runs.checkpoint import write_atomically
+from bench.files import write_atomically
 
 LEAVES = (
     nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Identity, nn.ReLU, nn.Dropout, nn.AvgPool2d, nn.MaxPool2d,

@@ -113,6 +113,12 @@ def _read(data: bytes, source: str) -> dict[str, np.ndarray[Any, np.dtype[np.flo
     allowed = {
         (f"{MODULE}.data", name): stand_in(name) for name in ("Architecture", "DriftMeasurement")
     }
+    header = data[:4096].split(b"\n")[0].strip(b"\xef\xbb\xbf\r").split(b",")
+    if data[:4] == b"PAR1" or data[:2] == b"\x1f\x8b" or b"arch" in header:
+        raise TruthError(
+            f"{source}: not the {FILE} of {PACKAGE} but a table; of a table of your own say "
+            "truth.name=table too"
+        )
     table = safe_load(io.BytesIO(data), allowed, source)
     if not isinstance(table, dict) or not table:
         raise TruthError(f"{source}: not the table of {PACKAGE}: expected a mapping from cells")

@@ -44,7 +44,26 @@ def test_a_pipe_is_wide_and_columns_are_honoured(monkeypatch, capsys):
     assert terminal.console().width == 60
 
 
-@pytest.mark.parametrize("name", ["search", "true", "argmax", "data", "digits", "question", "name"])
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_names_are_never_broken(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = ["gdas", "magnitude_finetuned", "a" * 70]
+    terminal.entries((name, "what it means, " * 12) for name in names)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line[0] != " "] == names
+    assert all(len(line) <= columns for line in lines if "a" * 70 not in line)
+
+
+def test_a_pipe_gets_an_entry_a_line(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    terminal.entries([("gdas", "what it\nmeans, " * 20), ("b", "c")])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("gdas\twhat it means, what it") and second == "b\tc"
+
+
+@pytest.mark.parametrize(
+    "name", ["search", "true", "argmax", "data", "digits", "question", "name", "none", "nan"]
+)
 def test_a_variant_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match="needs a name of its own"):
         new("variant", name)
@@ -98,3 +117,16 @@ def test_what_pydantic_says_itself_reaches_nobody():
     done = bench("data", "info", "digits", "--root", "/nowhere")
     assert done.returncode == 2
     assert b"http" not in done.stderr and b"root" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_help_and_version_answer_to_what_people_type_and_no_command_is_without_a_task():
+    from bench.cli import TASKS, application
+
+    short, version = bench("-h"), bench("--version")
+    assert short.returncode == 0 and b"Ask a question:\n  run " in short.stdout.replace(b"\r", b"")
+    assert b"Further:" not in short.stdout and b"--install-completion" in short.stdout
+    assert version.returncode == 0 and version.stdout.startswith(b"bench ")
+    import typer.main
+
+    commands = typer.main.get_command(application()).commands
+    assert set(commands) == {name for names in TASKS.values() for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,47 @@ def test_seeds_are_a_budget(tmp_path: Path) -> None:
     assert not growth.decision().decided and not made.enough
     assert {seed for _, seed in executor.ran} == set(range(7))
     assert "out of reach" in growth.status
+
+
+def test_an_effect_gets_the_pairs_that_it_wants_also_when_it_is_decided() -> None:
+    every, _ = specs("20")
+    until = Until(most=20, least=10)
+    ended = 0
+
+    def value(spec: RunSpec) -> float | None:
+        return None if spec.seed >= ended else 6.0 if spec.label == AGAINST else 0.0
+
+    growth = Growth(every, OF, AGAINST, Question(), until, value)
+    for ended in range(1, 11):
+        assert bool(growth.next()) == (ended < 10)
+        assert growth.over == (ended >= 10)
+    assert growth.decision().at == 6 and growth.decision().pairs == 10 and not growth.next()
+    growth.until = Until(most=20, least=10, budget=1e-9)
+    ended = 7
+    assert growth.over  # the time is spent
+
+
+def test_other_arms_get_as_many_seeds_as_the_profile_gives_them(tmp_path: Path) -> None:
+    every, _ = specs("8")
+    growth = Growth(
+        every, OF, AGAINST, Question(), Until(most=8, others=2), lambda spec: None, side_by_side=9
+    )
+    ran = [(spec.label, spec.seed) for _ in range(5) for spec in growth.next()]
+    assert [seed for label, seed in ran if label == OF] == [0, 1, 2, 3, 4]
+    assert [seed for label, seed in ran if label not in (OF, AGAINST)] == [0, 1]
+
+
+def test_an_arm_alone_gets_a_fixed_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.ablation.file import read_ablation
+    from bench.commands.run import narrow
+
+    asked = read_ablation(Path("ablations/skip_dropout.yaml"), "smoke", until="5")
+    asked = replace(asked, until=Until(most=5, least=3))
+    assert narrow(asked, None) is asked and narrow(asked, [OF, AGAINST]) is asked
+    alone = narrow(asked, [OF])
+    assert alone.until is None and alone.seeds == (0, 1, 2)
+    assert "nothing can be decided: 3 seeds" in capsys.readouterr().err
+    assert narrow(asked, [OF], asked=True) is asked
 
 
 def test_time_is_a_budget_and_no_run_begins_that_would_not_end_in_it() -> None:

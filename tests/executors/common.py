@@ -64,7 +64,7 @@ def bench(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
 def until(
     condition: Callable[[], Any],
     process: subprocess.Popen[str] | None = None,
-    seconds: float = 120.0,
+    seconds: float = 300.0,
     every: float = 0.02,
 ) -> Any:
     """Wait until something is so while a process is alive, and return it."""

@@ -56,6 +56,8 @@ function measure(frame) {
   seen[frame.width] = { scroll: wide.scrollWidth, client: wide.clientWidth, outside,
     before, hidden, again: shown(), up, down: skips(), title: page.title,
     images: all("figure svg").length,
+    dots: all("#rankings svg").map((e) => [...e.querySelectorAll("path")].some((p) =>
+      (p.getAttribute("d").match(/M/g) ?? []).length > 20 && p.isPointInFill(p.getPointAtLength(0)))),
     saves: all(".save").length, owned: frame.contentWindow.owned === 1 };
 }
 addEventListener("load", () => {
@@ -138,6 +140,12 @@ def test_controls_work(seen: dict[str, Any], width: int) -> None:
     assert at["up"] == ["0", "1", "2", "2", "5", "6", "6", "", ""]
     assert at["down"] == ["6", "6", "5", "2", "2", "1", "0", "", ""]
     assert at["images"] == at["saves"] > 15
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_points_of_the_scatters_have_an_area(seen: dict[str, Any], width: int) -> None:
+    """Round caps on lines of no length are left out at some scales: a cloud of nothing."""
+    assert seen[str(width)]["dots"] == [True] * 3
 
 
 def test_the_question_ran_nothing(seen: dict[str, Any]) -> None:

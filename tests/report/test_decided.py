@@ -45,6 +45,17 @@ def test_a_number_is_decided_by_how_many_pairs_are_higher(tmp_path: Path) -> Non
     ) in summary.answer
 
 
+def test_what_failed_is_counted_in_words_first(tmp_path: Path) -> None:
+    old, new = [ok(5, 80.0 + i) for i in range(6)], [ok(1, 90.0 + 2 * i) for i in range(6)]
+    old = [run | {"percentile": 3.0} for run in old]
+    summary = grown(tmp_path / "x", old, new, metric="true_accuracy", expect="higher")
+    assert summary.answer.startswith(
+        "Decided: yes, true accuracy tends to be higher as expected: 6 of 6 cells of old are worth "
+        "less than one drawn at random, 0 of 6 of new; 6 of 6 cells of old have collapsed (five "
+        "sixths of the edges without weights), 0 of 6 of new. True accuracy of new"
+    )
+
+
 def test_nothing_of_interest(tmp_path: Path) -> None:
     summary = grown(tmp_path / "x", [ok(2)] * 16, [ok(2)] * 16, 0.3, metric="collapsed")
     assert summary.verdict.kind == "equivalent"

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.ranking.correlation import tau_b
+from bench.report.notes import caveats, near_chance, notes
 from bench.report.summary import Summary
 from bench.runs import store
 from tests.report.builders import failed, folder, ok
@@ -19,7 +20,8 @@ def test_a_clear_effect_is_answered_with_interval_seeds_p_and_failures(tmp_path:
     root = folder(tmp_path / "x", {"old": [ok(5)] * 8, "new": [ok(2)] * 8})
     summary = Summary.read(root)
     assert summary.answer == (
-        "Yes, skip count is lower as expected: skip count of new is 3.0 edges below that of old "
+        "Yes, skip count is lower as expected: 8 of 8 cells of old have collapsed (five sixths of the "
+        "edges without weights), 0 of 8 of new. Skip count of new is 3.0 edges below that of old "
         "(95 % interval −3.0 to −3.0; mean over 8 paired seeds). Sign-flip p = 0.0078. "
         "None of 16 runs failed."
     )
@@ -161,7 +163,7 @@ def test_a_folder_without_a_sound_manifest_is_one_line(tmp_path: Path, text: str
 @pytest.mark.parametrize("name", ["../x-seed0-ab", "x", "/x-seed0-ab", "a/b-seed0-ab", 3])
 def test_a_manifest_cannot_lead_out_of_its_folder(tmp_path: Path, name: object) -> None:
     root = folder(tmp_path / "x", {"old": [ok(1)], "new": [ok(1)]}, runs=[name])
-    with pytest.raises(ValueError, match="not the name of a run folder"):
+    with pytest.raises(ValueError, match=r"ablation\.json: runs"):
         Summary.read(root)
 
 
@@ -242,3 +244,16 @@ def test_runs_of_other_settings_are_left_out_and_said(tmp_path: Path) -> None:
     (root / "old-seed0-ffff" / store.SPEC).write_text("{}")
     summary = Summary.read(root)
     assert summary.foreign == 1 and len(summary.runs) == 2
+
+
+def test_what_data_has_its_readers_know_and_who_has_not_learned_is_said(tmp_path: Path) -> None:
+    data = {"dataset": "digits", "images": 900, "classes": 10, "caveat": "Mind the digits."}
+    learned, not_learned = (ok(1, data=data, train_accuracy=x) for x in (71.0, 13.2))
+    root = folder(tmp_path / "x", {"old": [learned] * 2, "new": [not_learned] * 2})
+    found = notes(Summary.read(root))
+    assert found[0] == "Mind the digits." and found[1].startswith(
+        "The supernets of new were right on 13 % of their training images at the end (10 % is chance)"
+    )
+    assert not [text for text in found if "supernets of old" in text]
+    plain = Summary.read(folder(tmp_path / "y", {"old": [ok(1)], "new": [ok(1)]}))
+    assert caveats(plain) == near_chance(plain) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from bench.cli import application
@@ -40,6 +41,29 @@ def test_a_pipe_of_100_columns_holds_every_run_and_the_answer(
     assert "diverged: training loss is nan" in text and "missing: no result" in text
     assert " ".join(text.split()).count(summary.answer) == 1
     assert "skip|skip skip|skip skip skip" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_terminal_gets_as_many_columns_as_fit_and_no_name_or_number_is_cut(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    arms = {"darts": [ok(5), ok(6), ok(6)], "skip_dropout_0.3": [ok(1), failed(), ok(0)]}
+    summary = Summary.read(folder(tmp_path / "x", arms, of="skip_dropout_0.3", against="darts"))
+    as_text(summary)
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[1 : lines.index("", 1)]
+    assert max(map(cell_len, table)) <= columns
+    assert [line.split()[0] for line in table if line[0] not in " n"][:3] == [
+        "variant", "darts", "skip_dropout_0.3"
+    ]  # fmt: skip
+    left_out = next((line for line in lines if line.startswith("no room for")), "")
+    for heading in (" ok", "skips", "w-free", "true acc.", "regret", "τ accuracy", "coll."):
+        assert (heading in table[0]) != (heading in left_out), heading
+    assert bool(left_out) == (columns < 100)
 
 
 def test_markdown_and_tex_hold_all_variants_and_escape(tmp_path: Path) -> None:

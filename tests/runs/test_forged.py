@@ -135,10 +135,16 @@ def test_progress_of_other_types_is_left_out(kept):
 
 
 def test_a_forged_index_is_no_result(kept):
+    index.rows(kept)
     content = forged.read(kept / index.CACHE)
-    name = next(iter(content["rows"]))
-    content["rows"][name][1] = {"status": ["ok"], "seconds": "x"}
+    first, second, third, *_ = content["rows"]
+    content["rows"][first][1] = {"status": ["ok"], "seconds": "x"}
+    content["rows"][second][1] |= {"kernel": 3}
+    content["rows"][third][1] |= {"error": "\x1b[2J"}
     forged.write(kept / index.CACHE, content)
+    assert any(
+        row["error"] == "\\x1b[2J" for row in index.rows(kept) if "error" in row
+    )  # it is used
     assert {row["folder"] for row in index.rows(kept)} == forged.sound(kept)
     assert all(row["status"] in ("ok", "diverged") for row in index.rows(kept))
 

@@ -187,3 +187,17 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         store.write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_read_is_byte_for_byte_what_would_be_written(tmp_path):
+    content = {"a": [1, [], {}, [[1.5, None], ["x["]], "]"], "b": {"c": {"d": True}}, "e": "{\n"}
+    path = tmp_path / "x.json"
+    store.write_json(path, store.seal(content))
+    text = path.read_bytes()
+    assert store.read_sealed(path) == store.seal(content)
+    for at in range(len(text)):
+        for changed in (text[:at] + text[at + 1 :], text[:at] + b" " + text[at:]):
+            path.write_bytes(changed)
+            assert store.read_sealed(path) is None, (at, changed[at - 5 : at + 5])
+    path.write_bytes(text + b"\n")
+    assert store.read_sealed(path) is None

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from bench.contracts.truth import TruthError
+from bench.tables.unpickle import SafeUnpickler, load_safely
 from bench.truth import _official_files as files
 from bench.truth._official import import_official
 from bench.truth.analog import Analog
@@ -339,3 +340,15 @@ def test_gzip_of_a_hostile_pickle(canary: Path, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(body("os.system", canary)))
     one_line(Table(path=path).load)
     assert not canary.exists()
+
+
+def test_too_little_memory_is_no_damage() -> None:
+    """Who reads `damaged` fetches a sound file again."""
+
+    class Short(SafeUnpickler):
+        def load(self) -> Any:
+            raise MemoryError
+
+    with pytest.raises(TruthError, match=r"^f: not enough memory") as caught:
+        load_safely(Short(io.BytesIO(), {}, "f"))
+    assert "damaged" not in str(caught.value)

@@ -346,3 +346,17 @@ def test_another_separator_is_named(mark: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(mark.join(line) for line in lines))
     with pytest.raises(TruthError, match=r"separator seems to be .*commas"):
         Table(path=tmp_path / "t.csv").load()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_a_table_given_to_the_embedded_truth_says_what_reads_it(
+    ending: str, tmp_path: Path
+) -> None:
+    """`--set truth.path=` alone leaves the profile's truth."""
+    path = tmp_path / f"t{ending}"
+    text = wide(cifar10_test_200=VALUES)
+    if ending == ".parquet":
+        pd.DataFrame({"arch": CELLS, "cifar10_test_200": VALUES}).to_parquet(path)
+    else:
+        write(path, gzip.compress(text.encode()) if ending == ".csv.gz" else text)
+    assert "but a table; of a table of your own say truth.name=table" in refusal(Analog(path=path))

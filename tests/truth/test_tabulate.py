@@ -313,3 +313,28 @@ def test_workers_end_when_the_command_is_killed(tmp_path: Path) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in started):
         assert time.time() < deadline, "processes are left"
         time.sleep(0.1)
+
+
+def test_damaged_test_images_are_an_error_and_none_are_not(tmp_path: Path) -> None:
+    """A table without test accuracies would look like one of data that have no test images."""
+    from PIL import Image
+
+    for name in ("train/a/0.png", "train/a/1.png", "train/b/0.png", "train/b/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    content = {
+        "space": {"name": "nb201", "channels": 4, "cells": 1},
+        "data": {"name": "image_folder", "root": str(tmp_path)},
+        "training": {"epochs": 1, "test": "half"},
+        "population": {"size": 2},
+        "seeds": 1,
+    }
+    asked = Tabulation.model_validate(content)
+    assert set(tabulate.images_of(asked)) == {"train", "valid"} and set(asked.contents) == {"train"}
+    (tmp_path / "test" / "a").mkdir(parents=True)
+    (tmp_path / "test" / "a" / "0.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"test/a/0\.png"):
+        tabulate.images_of(Tabulation.model_validate(content))
+    (tmp_path / "test" / "a" / "0.png").unlink()  # the folder is there, and says nothing
+    with pytest.raises(ValueError, match="no images under"):
+        _ = Tabulation.model_validate(content).contents
