@@ -92,8 +92,10 @@ def merge(roots: Sequence[Path]) -> Merged:
     content.pop("checksum", None)
     rows = list(found.values())
     notes = list(alike(rows))
-    if len(sources := {row.get("source") for row in rows} - {None}) > 1:
-        notes.append(f"Made by {len(sources)} states of the source; `bench run` says what changed.")
+    for label in arms:  # variants differ in their members; the runs of one should not
+        made = {row.get("source") for name, row in found.items() if _label(name) == label} - {None}
+        if len(made) > 1:
+            notes.append(f"{label} was made by {len(made)} states of the source.")
     return Merged(store.seal(content), found, scores, notes)
 
 
@@ -120,6 +122,11 @@ def _refuse_other(name: str, root: Path, before: dict[str, Any], now: dict[str, 
             f"{root}: {name}: was run twice and has two outcomes ({', '.join(differ[:3])}) on one "
             "processor: one of the two was made by other code"
         )
+
+
+def _label(name: str) -> str:
+    found = FOLDER.fullmatch(name)
+    return found["label"] if found else name
 
 
 def _seed(name: str) -> int:
