@@ -115,10 +115,10 @@ def test_a_contrast_that_is_changed_when_results_are_known_is_shown_as_such(tmp_
     out = tmp_path / "out"
     record(out)
     finish(out, *manifest.read_manifest(out)["runs"][:5])
-    record(out, asked=ablation(file=changed_file(tmp_path, "expect: lower", "expect: higher")))
+    record(out, asked=ablation(file=changed_file(tmp_path, "expect: higher", "expect: lower")))
     summary = Summary.read(out)
-    assert "when 5 runs had finished; at first it was skip_count of" in summary.stated
-    assert "expected: lower" in summary.stated and "exploratory" in summary.changed
+    assert "when 5 runs had finished; at first it was true_accuracy of" in summary.stated
+    assert "expected: higher" in summary.stated and "exploratory" in summary.changed
     # Changed back: it was changed all the same.
     record(out)
     assert Summary.read(out).changed
@@ -127,7 +127,7 @@ def test_a_contrast_that_is_changed_when_results_are_known_is_shown_as_such(tmp_
 def test_a_change_before_any_result_is_none(tmp_path):
     out = tmp_path / "out"
     record(out)
-    record(out, asked=ablation(file=changed_file(tmp_path, "expect: lower", "expect: higher")))
+    record(out, asked=ablation(file=changed_file(tmp_path, "expect: higher", "expect: lower")))
     assert Summary.read(out).stated.endswith("before the runs")
 
 
@@ -149,7 +149,7 @@ def test_a_manifest_that_was_edited_is_refused_and_made_anew(tmp_path):
         store.write_spec(tmp_path / spec.folder, spec)
     path = tmp_path / manifest.MANIFEST
     names = manifest.read_manifest(tmp_path)["runs"]
-    path.write_text(path.read_text().replace('"expect": "lower"', '"expect": "higher"'))
+    path.write_text(path.read_text().replace('"expect": "higher"', '"expect": "lower"'))
     with pytest.raises(ValueError, match="was changed since it was written"):
         manifest.read_manifest(tmp_path)
     record(tmp_path, "darts")
