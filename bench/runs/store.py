@@ -227,7 +227,13 @@ def write_spec(folder: Path, spec: RunSpec) -> None:
     It is not waited for: after a power cut the next command writes it again.
     """
     content = seal(spec.model_dump(mode="json"))
-    if read_sealed(folder / SPEC) != content:
+    try:
+        known = read_sealed(folder / SPEC)
+    except UnfitFileError:  # a link in its place is replaced, not followed
+        if folder.is_symlink() or not folder.is_dir():
+            raise
+        known = None
+    if known != content:
         write_json(folder / SPEC, content, durable=False)
 
 
