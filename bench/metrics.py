@@ -53,6 +53,11 @@ class Metric:
     binary: bool = False
     censored: bool = False
 
+    @property
+    def step(self) -> str:
+        """The unit of a difference: percentages differ by points."""
+        return "points" if self.unit == "%" else self.unit
+
     def text(self, value: float, signed: bool = False) -> str:
         """Write a value with this metric's digits."""
         return number(value, self.digits, signed)

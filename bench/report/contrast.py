@@ -235,7 +235,7 @@ def _counts(runs: pd.DataFrame, result: Comparison) -> str:
 def _effect(result: Comparison, measure: Metric, expect: str) -> str:
     """Say how large the difference is, in the direction that it has."""
     effect = result.difference
-    unit = f" {measure.unit}" if measure.unit else ""
+    unit = f" {measure.step}" if measure.step else ""
     size = measure.text(abs(effect.estimate))
     if size == measure.text(0.0):
         statement = f"{measure.title} of {result.of} equals that of {result.against} on average"

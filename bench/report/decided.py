@@ -67,7 +67,7 @@ def effect(
 ) -> str:
     """Say what was found in counts that need no statistics, and the estimate with its bounds."""
     of, against, smallest = contrast["of"], contrast["against"], contrast.get("smallest")
-    unit = f" {measure.unit}" if measure.unit else ""
+    unit = f" {measure.step}" if measure.step else ""
     shown = Interval(*decision.effect)
     limits = bounds(shown, measure.digits, "{} to {}", signed=True) or "not bounded yet"
     if measure.binary:

@@ -49,7 +49,7 @@ def draw(summary: Summary, axes: Axes) -> None:
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     axes.tick_params(axis="y", length=0)
-    unit = f" ({measure.unit})" if measure.unit else ""
+    unit = f" ({measure.step})" if measure.step else ""
     axes.set_xlabel(f"{measure.title} minus that of {svg.shortened(contrast['against'])}{unit}")
 
 

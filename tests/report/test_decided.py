@@ -41,7 +41,7 @@ def test_a_number_is_decided_by_how_many_pairs_are_higher(tmp_path: Path) -> Non
     summary = grown(tmp_path / "x", old, new, metric="true_accuracy", expect="higher")
     assert (
         "true accuracy of new is higher than that of old in 6 of 6 pairs and lower in 0; median "
-        "difference +12.50 % (95 % confidence sequence +10.00 to +15.00)"
+        "difference +12.50 points (95 % confidence sequence +10.00 to +15.00)"
     ) in summary.answer
 
 
