@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from bench.batches import normalise
 from bench.contracts.data import Batch
@@ -35,6 +36,17 @@ def probe(
     order = torch.cat([torch.randperm(len(images), generator=draws) for _ in range(rounds)])
     rows = order[: batches * size].view(batches, size).to(images.pixels.device)
     return [Batch(normalise(images, images.pixels[r]), images.labels[r]) for r in rows]
+
+
+@torch.no_grad()
+def frozen_loss(setup: SearchView, state: StateView, name: str, batches: int) -> float:
+    """Return the mean loss (nats) under the present mixture on an instrument's training probe."""
+    moment, mixture = setup.moment(state, "evaluate"), setup.mixture(state)
+    losses = [
+        float(F.cross_entropy(setup.logits(state, moment, b, mixture, pure=True), b.labels))
+        for b in probe(setup, name, batches, "train")
+    ]
+    return sum(losses) / len(losses)
 
 
 def competing(setup: SearchView, state: StateView) -> list[list[int]]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
-from torch.nn import functional as F
 
 from bench.contracts.instrument import Instrument, Reading
-from bench.instruments._inside import probe
+from bench.instruments._inside import frozen_loss
 from bench.instruments.co_adaptation import CoAdaptation
 from bench.metrics import Metric, reading
 
@@ -69,13 +67,4 @@ class LikenessChange(Instrument):
         now, then = compared.observe(setup, state), compared.observe(setup, fresh)
         names = {q: f"coadaptation_{q}_mean" for q in QUANTITIES}
         found = {f"likeness_{q}": now[name] - then[name] for q, name in names.items()}
-        moment, mixture = setup.moment(state, "evaluate"), setup.mixture(state)
-        losses = [
-            float(
-                F.cross_entropy(
-                    setup.logits(state, moment, batch, mixture, pure=True), batch.labels
-                )
-            )
-            for batch in probe(setup, self.name, self.batches, "train")
-        ]
-        return found | {"likeness_loss": float(np.mean(losses))}
+        return found | {"likeness_loss": frozen_loss(setup, state, self.name, self.batches)}

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch.nn import functional as F
 
 from bench.contracts.instrument import Instrument, Reading
-from bench.instruments._inside import probe
+from bench.instruments._inside import frozen_loss
 from bench.metrics import Metric, reading
 
 if TYPE_CHECKING:
@@ -62,16 +61,7 @@ class LossCrossing(Instrument):
     @torch.no_grad()
     def observe(self, setup: SearchView, state: StateView) -> Reading:
         """See `Instrument.observe`."""
-        moment, mixture = setup.moment(state, "evaluate"), setup.mixture(state)
-        losses = [
-            float(
-                F.cross_entropy(
-                    setup.logits(state, moment, batch, mixture, pure=True), batch.labels
-                )
-            )
-            for batch in probe(setup, self.name, self.batches, "train")
-        ]
-        now = sum(losses) / len(losses)
+        now = frozen_loss(setup, state, self.name, self.batches)
         read = [(e["epoch"], e["crossing_loss"]) for e in state.history if "crossing_loss" in e]
         found = {"crossing_loss": now}
         several = isinstance(self.loss, tuple)

@@ -140,7 +140,10 @@ def banners(summary: Summary) -> list[str]:
         )
     found += notes(summary)
     if summary.foreign:
-        found.append(f"{plural(summary.foreign, 'run folder')} here with other settings left out.")
+        found.append(
+            f"{plural(summary.foreign, 'run folder')} here left out: of other settings, or begun when the "
+            "answer was there already."
+        )
     return found
 
 

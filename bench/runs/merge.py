@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.runs import packed, store
 from bench.runs.made import alike
-from bench.runs.manifest import FOLDER, read_manifest
+from bench.runs.manifest import read_manifest
+from bench.runs.shapes import in_order, label_and_seed
 
 CLOCKS = {
     "seconds", "search_seconds", "ranking_seconds", "checksum", "provenance", "files", "source",
@@ -72,13 +73,12 @@ def merge(roots: Sequence[Path]) -> Merged:
             scores.pop(name, None)
             if (path := packed.scores_of(root, name)).is_file():
                 scores[name] = path
-    order = {label: i for i, label in enumerate(arms)}
-    runs = sorted({name for manifest in manifests for name in manifest["runs"]}, key=_place(order))
+    runs = in_order({name for manifest in manifests for name in manifest["runs"]}, arms)
     content = {
         **first,
         "arms": list(arms.values()),
         "runs": runs,
-        "seeds": sorted({_seed(name) for name in runs}),
+        "seeds": sorted({label_and_seed(name)[1] for name in runs}),
         "commands": list(dict.fromkeys(c for m in manifests for c in m.get("commands", []))),
         "changes": [change for m in manifests for change in m.get("changes", [])],
     }
@@ -93,7 +93,9 @@ def merge(roots: Sequence[Path]) -> Merged:
     rows = list(found.values())
     notes = list(alike(rows))
     for label in arms:  # variants differ in their members; the runs of one should not
-        made = {row.get("source") for name, row in found.items() if _label(name) == label} - {None}
+        made = {
+            row.get("source") for name, row in found.items() if label_and_seed(name)[0] == label
+        } - {None}
         if len(made) > 1:
             notes.append(f"{label} was made by {len(made)} states of the source.")
     return Merged(store.seal(content), found, scores, notes)
@@ -122,22 +124,3 @@ def _refuse_other(name: str, root: Path, before: dict[str, Any], now: dict[str, 
             f"{root}: {name}: was run twice and has two outcomes ({', '.join(differ[:3])}) on one "
             "processor: one of the two was made by other code"
         )
-
-
-def _label(name: str) -> str:
-    found = FOLDER.fullmatch(name)
-    return found["label"] if found else name
-
-
-def _seed(name: str) -> int:
-    found = FOLDER.fullmatch(name)
-    return int(found["seed"]) if found else 0
-
-
-def _place(order: dict[str, int]) -> Any:
-    def key(name: str) -> tuple[int, int, str]:
-        found = FOLDER.fullmatch(name)
-        label = found["label"] if found else name
-        return _seed(name), order.get(label, len(order)), name
-
-    return key

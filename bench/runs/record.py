@@ -17,7 +17,8 @@ from bench.contracts import registry
 from bench.runs import lock as runlock
 from bench.runs import store
 from bench.runs.contents import ABSENT, Contents
-from bench.runs.manifest import FOLDER, MANIFEST, read_manifest
+from bench.runs.manifest import MANIFEST, read_manifest
+from bench.runs.shapes import in_order, label_and_seed
 from bench.runs.spec import RunSpec, plan
 
 if TYPE_CHECKING:
@@ -71,21 +72,17 @@ def record(
                 )
         own = _arms(ablation, hashes)
         arms = own | {arm["label"]: arm for arm in before["arms"] if arm["label"] not in own}
-        order = {label: i for i, label in enumerate(arms)}
         named = {*kept, *(spec.folder for spec in specs)}
         if final:
             named -= _not_needed(root, specs)
-        runs = sorted(
-            named,
-            key=lambda name: (_seed(name), order.get(_label(name), len(order)), name),
-        )
+        runs = in_order(named, arms)
         content = {
             "name": ablation.name,
             "question": ablation.question,
             "contrast": ablation.contrast.model_dump(),
             "explanation": ablation.explanation and ablation.explanation.model_dump(mode="json"),
             "profile": ablation.profile,
-            "seeds": sorted({*ablation.seeds, *map(_seed, kept)}),
+            "seeds": sorted({*ablation.seeds, *(label_and_seed(name)[1] for name in kept)}),
             "command": command,
             "commands": list(dict.fromkeys([*before.get("commands", []), command])),
             "arms": list(arms.values()),
@@ -168,12 +165,13 @@ def _kept(
     """
     kept, left, known = list[str](), list[str](), dict[str, bool]()
     for name in names:
-        label, spec = _label(name), current.get(_label(name))
+        label, seed = label_and_seed(name)
+        spec = current.get(label)
         if each or label not in known:
             same = (
                 spec is None
                 or ABSENT in spec.contents.values()
-                or spec.model_copy(update={"seed": _seed(name)}).folder == name
+                or spec.model_copy(update={"seed": seed}).folder == name
             )
             known[label] = same
         (kept if known[label] else left).append(name)
@@ -194,13 +192,3 @@ def _statement(root: Path, before: dict[str, Any], content: dict[str, Any]) -> d
     if "contrast" in before and last != now_said:
         changes.append(here)
     return {"stated": stated or {"time": None}, "changes": changes}
-
-
-def _label(name: str) -> str:
-    found = FOLDER.fullmatch(name)
-    return found["label"] if found else name
-
-
-def _seed(name: str) -> int:
-    found = FOLDER.fullmatch(name)
-    return int(found["seed"]) if found else 0

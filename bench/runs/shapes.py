@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,6 +22,26 @@ OUTCOMES = Literal[
     "killed", "cancelled",
 ]  # fmt: skip
 """`bench.contracts.executor.Outcome`, without loading what that needs."""
+
+
+def label_and_seed(folder: str) -> tuple[str, int]:
+    """Return the variant and the seed that a run's folder is named after.
+
+    A name that is none is its own label, with seed 0.
+    """
+    named = FOLDER.fullmatch(folder)
+    return (named["label"], int(named["seed"])) if named else (folder, 0)
+
+
+def in_order(folders: Iterable[str], labels: Iterable[str]) -> list[str]:
+    """Sort names of run folders by seed, and within a seed as the variants are stated."""
+    order = {label: i for i, label in enumerate(labels)}
+
+    def place(name: str) -> tuple[int, int, str]:
+        label, seed = label_and_seed(name)
+        return seed, order.get(label, len(order)), name
+
+    return sorted(folders, key=place)
 
 
 def _folder(name: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.runs import index, store
 from bench.runs import lock as runlock
-from bench.runs.manifest import FOLDER, MANIFEST, read_manifest
+from bench.runs.manifest import MANIFEST, read_manifest
+from bench.runs.shapes import FOLDER, label_and_seed
 
 STATES = ("done", "running", "waiting", "stopped", "stale", "failed")
 """``stopped`` ended in order with a checkpoint; ``stale`` has not been heard of and was killed."""
@@ -50,8 +51,7 @@ class RunState:
     @property
     def label(self) -> str:
         """The variant."""
-        named = FOLDER.fullmatch(self.folder)
-        return named["label"] if named else self.folder
+        return label_and_seed(self.folder)[0]
 
     @property
     def seed(self) -> int | None:
