@@ -166,3 +166,14 @@ def test_a_manifest_of_an_older_version_is_read(tmp_path):
     assert Summary.read(tmp_path).stated == "when it was stated is not known"
     record(tmp_path, "darts")
     assert manifest.read_manifest(tmp_path)["runs"] == old["runs"]
+
+
+def test_runs_stand_by_seed_and_within_a_seed_as_their_variants_are_stated():
+    from bench.runs.shapes import in_order, label_and_seed
+
+    names = ["b-seed10-0a", "a-seed2-0a", "x-seed3-seed2-0b", "b-seed2-0a", "a-seed10-0a"]
+    assert in_order(names, ["b", "a"]) == [
+        "b-seed2-0a", "a-seed2-0a", "x-seed3-seed2-0b", "b-seed10-0a", "a-seed10-0a"
+    ]  # fmt: skip
+    assert label_and_seed("x-seed3-seed2-0b") == ("x-seed3", 2)
+    assert label_and_seed("none") == ("none", 0)
