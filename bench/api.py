@@ -163,6 +163,8 @@ def run(
 ) -> Results:
     """Run or resume an ablation in an output folder and return its results.
 
+    Where its seeds are open (``{until: decided}``), pairs are added as with ``bench run``.
+
     What is done is kept, as with ``bench run``, and either can go on where the other stopped. From
     a script that uses ``executor="processes"`` call it under ``if __name__ == "__main__":``.
 
@@ -171,19 +173,32 @@ def run(
     KeyboardInterrupt
         When it was asked to stop; runs that were under way left a checkpoint.
     """
-    from bench.executors._options import make  # late: executors start processes
+    from bench.contracts.executor import Job  # late: executors start processes
+    from bench.executors._options import make  # late: as above
+    from bench.report.growing import grow  # late: as above
     from bench.runs.campaign import Campaign  # late: as above
     from bench.runs.contents import Contents  # late: as above
     from bench.runs.record import record  # late: as above
     from bench.runs.spec import plan  # late: as above
 
+    hashes, root, told = Contents(), Path(output), "bench.run(...)"
+    specs, chosen = plan(asked, only, hashes), make(executor, jobs)
+    campaign = Campaign(root, specs if asked.until is None else [], contents=hashes)
+    growth = None
     if asked.until is not None:
-        raise ValueError("until: seeds that are added until it is decided are `bench run`'s alone")
-    hashes, root = Contents(), Path(output)
-    specs = plan(asked, only, hashes)
-    campaign = Campaign(root, specs, contents=hashes)
-    record(asked, specs, root, "bench.run(...)", hashes)
-    campaign.run(make(executor, jobs), force=force)
+        growth = grow(asked, campaign, specs, chosen.slots(Job(spec=specs[0], folder=root)))
+    listed_runs = 0
+
+    def watch() -> None:
+        nonlocal listed_runs
+        if growth is not None and len(campaign.specs) != listed_runs:
+            listed_runs = len(campaign.specs)
+            record(asked, campaign.specs, root, told, hashes)
+
+    record(asked, campaign.specs, root, told, hashes)
+    campaign.run(chosen, watch, force=force, growth=growth)
+    if growth is not None and not campaign.interrupted:
+        record(asked, campaign.specs, root, told, hashes, final=True)
     if campaign.interrupted:
         raise KeyboardInterrupt
     return Results(root)

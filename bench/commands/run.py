@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ import typer
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
-    from bench.decision.growth import Growth
     from bench.runs.campaign import Campaign
     from bench.runs.spec import RunSpec
 
@@ -87,13 +85,17 @@ def resolve(
     return found
 
 
-def narrow(ablation: Ablation, only: list[str] | None, asked: bool = False) -> Ablation:
+def narrow(
+    ablation: Ablation, only: list[str] | None, asked: bool = False, shard: str | None = None
+) -> Ablation:
     """Refuse labels that the file does not have; fix the seeds where nothing can be decided.
 
     Parameters
     ----------
     asked
         Whether the command line, not the profile, wants seeds until it is decided.
+    shard
+        The share of the runs that is asked for, if one is.
     """
     from bench.ablation.yamlfile import ConfigError
     from bench.contracts.registry import did_you_mean
@@ -105,11 +107,17 @@ def narrow(ablation: Ablation, only: list[str] | None, asked: bool = False) -> A
                 f"--only {label}: no such variant in {ablation.path}; {did_you_mean(label, labels)}"
             )
     until, contrast = ablation.until, ablation.contrast
-    if until is None or asked or not only or {contrast.of, contrast.against} <= set(only):
+    if until is None or asked:
+        return ablation
+    if shard is not None:
+        why = "--shard runs a share, which decides nothing by itself"
+    elif only and not {contrast.of, contrast.against} <= set(only):
+        why = "--only leaves out an arm of the contrast, so that nothing can be decided"
+    else:
         return ablation
     seeds = ablation.seeds[: until.least]
     print(
-        f"note: --only leaves out an arm of the contrast, so that nothing can be decided: {len(seeds)} "
+        f"note: {why}: {len(seeds)} "
         f"{'seed' if len(seeds) == 1 else 'seeds'} (--seeds N for others)",
         file=sys.stderr,
     )
@@ -147,6 +155,7 @@ def run(
     """Run or resume an ablation; ends with the table, the page and the next command."""
     from bench.contracts.executor import Job
     from bench.executors._options import make
+    from bench.report.growing import grow
     from bench.runs import store
     from bench.runs.campaign import Campaign
     from bench.runs.contents import Contents
@@ -158,7 +167,7 @@ def run(
     campaign = Campaign(Path(), ())
     try:
         ablation = resolve(file, profile, seeds, sets, device, until_decided, budget, seed_offset)
-        ablation = narrow(ablation, only, until_decided or budget is not None)
+        ablation = narrow(ablation, only, until_decided or budget is not None, shard)
         chosen = make(executor, jobs, sets or [])
         hashes = Contents()
         specs = plan(ablation, only or (), hashes)
@@ -237,44 +246,6 @@ def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
         population = None if ranking is None else ranking.population
         found |= dict.fromkeys(doubts(truth, settings.space, population))
     return list(found)
-
-
-def grow(
-    ablation: Ablation, campaign: Campaign, specs: Sequence[RunSpec], side_by_side: int
-) -> Growth:
-    """Return what adds pairs of seeds until the ablation's contrast is decided."""
-    from bench.ablation.yamlfile import ConfigError
-    from bench.decision.growth import Growth
-    from bench.metrics import question
-    from bench.report.rows import value
-    from bench.runs import store
-
-    contrast, until = ablation.contrast, ablation.until
-    assert until is not None
-
-    def worth(spec: RunSpec) -> float | None:
-        folder = campaign.folder(spec)
-        ended = folder in campaign.ended or folder in campaign.cached
-        return value(folder, contrast.metric) if ended else None
-
-    def seconds(spec: RunSpec) -> float:
-        result = store.read_result(campaign.folder(spec)) or {}
-        found = result.get("seconds")
-        return math.nan if found is None else float(found)
-
-    try:
-        return Growth(
-            specs,
-            contrast.of,
-            contrast.against,
-            question(contrast.metric, contrast.smallest),
-            until,
-            worth,
-            seconds,
-            side_by_side,
-        )
-    except ValueError as error:
-        raise ConfigError(f"--only: {error}") from None
 
 
 def watcher(

@@ -212,6 +212,9 @@ def test_an_arm_alone_gets_a_fixed_number_of_seeds(capsys: pytest.CaptureFixture
     assert alone.until is None and alone.seeds == (0, 1, 2)
     assert "nothing can be decided: 3 seeds" in capsys.readouterr().err
     assert narrow(asked, [OF], asked=True) is asked
+    share = narrow(asked, None, shard="1/4")  # every machine has the same seeds
+    assert share.until is None and share.seeds == (0, 1, 2)
+    assert "--shard runs a share" in capsys.readouterr().err
 
 
 def test_time_is_a_budget_and_no_run_begins_that_would_not_end_in_it() -> None:

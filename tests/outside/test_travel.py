@@ -209,3 +209,13 @@ def test_shards_of_machines_that_share_nothing_end_in_one_table(place, tmp_path,
     assert call("verify", "all").exit_code == 0
     one, two = (bench.Results(root).runs.drop(columns=clocks) for root in (place / "whole", "all"))
     pd.testing.assert_frame_equal(one, two)
+
+
+def test_from_python_too_seeds_are_added_until_it_is_decided(tmp_path):
+    seeds = {"until": "decided", "least": 2, "most": 2, "others": 0}
+    profile = {"data": {"name": "digits", "size": 128}, "truth": "analog", "seeds": seeds}
+    profile |= {"search": {"epochs": 1, "batch": 64}, "ranking": None}
+    asked = bench.make_ablation(ASKED, profile, name="asked")
+    found = bench.run(asked, tmp_path / "out", executor="inline")
+    assert len(found.runs) == 4 and (found.runs["status"] == "ok").all()
+    assert "Not decided yet" in found.answer or "Decided" in found.answer
