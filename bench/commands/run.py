@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from bench.ablation.file import Ablation
+    from bench.decision.growth import Growth
     from bench.runs.campaign import Campaign
     from bench.runs.spec import RunSpec
 
@@ -208,7 +210,7 @@ def run(
         if not (campaign.full or campaign.interrupted):
             if ablation.until is not None:
                 record(ablation, campaign.specs, root, command(), hashes, final=True)
-            finish(root, campaign, as_json)
+            finish(root, campaign, as_json, growth)
     except KeyboardInterrupt:
         campaign.interrupted = True
     except OSError as error:
@@ -319,7 +321,7 @@ def command() -> str:
     return "python -m bench " + " ".join(shlex.quote(word) for word in sys.argv[1:])
 
 
-def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
+def finish(root: Path, campaign: Campaign, as_json: bool, growth: Growth | None = None) -> None:
     """Print the table, write the page, say what to do next."""
     from bench import terminal
     from bench.report.page import write_page
@@ -335,4 +337,28 @@ def finish(root: Path, campaign: Campaign, as_json: bool) -> None:
         print(f"page    {write_page(summary, root / 'report.html')}")
         kept, now = len(campaign.cached), len(campaign.ended)
         print(f"runs    {root} ({kept} kept from before, {now} run now)")
-        print(f"next    {terminal.command('report', root, '--md')}    (also --tex, --csv, --json)")
+        if growth is not None and (goes_on := longer(growth, summary.verdict.more)):
+            print(f"next    {goes_on}    (keeps what is done, and goes on)")
+        else:
+            to_come = terminal.command("report", root, "--md")
+            print(f"next    {to_come}    (also --tex, --csv, --json)")
+
+
+def longer(growth: Growth, more: int | None) -> str:
+    """Return the same command with the time that an answer would take; empty where it has one.
+
+    Parameters
+    ----------
+    more
+        Pairs that it takes if they go on as they did; None: out of reach.
+    """
+    if growth.decision().decided or not more or not math.isfinite(growth.pair_seconds()):
+        return ""
+    minutes = math.ceil(1.2 * max(growth.pair_seconds(), 1.0) * more / 60)  # they vary
+    words = [word for word in sys.argv[1:] if not word.startswith("--budget=")]
+    if "--budget" in words:
+        at = words.index("--budget")
+        del words[at : at + 2]
+    from bench import terminal
+
+    return terminal.command(*words, "--budget", f"{minutes}m")

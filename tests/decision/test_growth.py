@@ -217,6 +217,29 @@ def test_an_arm_alone_gets_a_fixed_number_of_seeds(capsys: pytest.CaptureFixture
     assert "--shard runs a share" in capsys.readouterr().err
 
 
+def test_what_is_not_decided_ends_with_the_command_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bench.commands.run import longer
+
+    every, _ = specs("20")
+    values = {(label, seed): float(label == OF and seed) for label in ARMS for seed in range(3)}
+    growth = Growth(
+        every,
+        OF,
+        AGAINST,
+        Question(),
+        Until(most=20, others=0),
+        lambda spec: values.get((spec.label, spec.seed)),
+        lambda spec: 60.0,
+        side_by_side=2,
+    )
+    assert len(growth.differences(OF)) == 3
+    monkeypatch.setattr("sys.argv", ["bench", "run", "my x.yaml", "--budget", "5m", "--budget=1m"])
+    assert longer(growth, 5) == "python -m bench run 'my x.yaml' --budget 6m"
+    assert longer(growth, None) == longer(growth, 0) == ""
+
+
 def test_time_is_a_budget_and_no_run_begins_that_would_not_end_in_it() -> None:
     every, until = specs("5m")
     values: dict[tuple[str, int], float] = {}
