@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import pickle
+import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -64,6 +65,58 @@ def safe_load(file: IO[bytes], allowed: Allowed, source: str) -> Any:
         When the pickle is damaged, cut short or asks for anything that is not allowed.
     """
     return load_safely(SafeUnpickler(file, allowed, source))
+
+
+def refuse_deep(data: bytes, source: str, most: int = 64) -> None:
+    """Refuse a pickle with tuples in tuples so deep that hashing one would end the interpreter.
+
+    Python guards against depth where it shows a thing, and not where it hashes a tuple, which is what
+    a key of a mapping is for.
+
+    Raises
+    ------
+    TruthError
+        Where tuples are nested deeper than ``most``.
+    """
+    if tuple_depth(data, most) > most:
+        raise TruthError(f"{source}: refused: tuples in it are nested more than {most} deep")
+
+
+def tuple_depth(data: bytes, enough: int) -> int:
+    """Return how deep tuples stand in tuples, ``enough`` and one at most; a second for 500 kB.
+
+    The program is followed step by step, and not run. Of one that is damaged, as far as it goes.
+    """
+    stack: list[int | None] = []  # how deep each thing is in tuples; None: a mark
+    memo: dict[int, int] = {}
+    deepest = 0
+    try:
+        for step, argument, _ in pickletools.genops(data):
+            first = len(stack) - len(step.stack_before)
+            if pickletools.markobject in step.stack_before:
+                mark = len(stack) - 1 - stack[::-1].index(None)
+                first = mark - step.stack_before.index(pickletools.markobject)
+            depth = max((inside or 0 for inside in stack[first:]), default=0)
+            del stack[first:]
+            if step.name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"):
+                depth += 1
+            elif step.name in ("GET", "BINGET", "LONG_BINGET"):
+                depth = memo[int(argument or 0)]
+            elif step.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                memo[int(argument or 0)] = stack[-1] or 0
+            elif step.name == "MEMOIZE":
+                memo[len(memo)] = depth
+            elif step.name != "DUP":
+                depth = 0  # what holds a tuple and is none is not hashed by what it holds
+            deepest = max(deepest, depth)
+            if deepest > enough:
+                break
+            stack += [
+                None if thing is pickletools.markobject else depth for thing in step.stack_after
+            ]
+    except (ValueError, IndexError, KeyError, TypeError):
+        pass
+    return deepest
 
 
 def load_safely(unpickler: SafeUnpickler) -> Any:

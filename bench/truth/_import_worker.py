@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 import time
@@ -56,6 +57,14 @@ def convert(path: Path, out: Path, source: str, said: Said = _silent) -> dict[st
     return {**found, "notes": published.notes(Path(source).name, table, out)}
 
 
+@functools.cache
+def _cell(text: str) -> None:
+    """Refuse what is no cell of the space, while it is known where it stands."""
+    from bench.spaces.nb201 import cells  # late: loads torch
+
+    cells.decode(text)
+
+
 def _rows(cell: files.Cell, names: list[Any] | None) -> Iterator[dict[str, Any]]:
     where = f"{cell.source}: cell {cell.number}"
     if names is not None and not 0 <= cell.number < len(names):
@@ -65,8 +74,10 @@ def _rows(cell: files.Cell, names: list[Any] | None) -> Iterator[dict[str, Any]]
         raise TruthError(f"{where}: its name is no string")
     try:
         for budget, state in cell.sets.items():
-            yield from trials(state, cell.number, name, budget)
-    except TruthError as error:
+            for row in trials(state, cell.number, name, budget):
+                _cell(row["arch"])
+                yield row
+    except ValueError as error:  # TruthError is one; so is what is no cell
         raise TruthError(f"{where}: {error}") from None
 
 

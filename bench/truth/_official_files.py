@@ -213,6 +213,11 @@ def kind(path: Path, source: str) -> str:
 
 
 DIGITS = "[0-9]" * 6
+OFFICIAL = re.compile(
+    r"NA(?:S-Bench-201|TS-tss)-v\d+_\d+-([0-9a-f]{5,6})(?:[ _-]*(?:\(\d+\)|copy(?: \d+)?))?\..*",
+    re.IGNORECASE,
+)
+"""What the authors call their files, also as a browser or a desktop calls a second one."""
 
 
 def members(path: Path, source: str) -> list[Path]:
@@ -256,8 +261,8 @@ def digest(path: Path, said: Reading = _silent) -> str:
             md5.update(block)
             done += len(block)
             said(done, size)
-    named = re.fullmatch(r"NA(?:S-Bench-201|TS-tss)-v\d+_\d+-([0-9a-f]{5,6})\..*", path.name)
-    if named and not md5.hexdigest().endswith(named[1]):
+    named = OFFICIAL.fullmatch(path.name)
+    if named and not md5.hexdigest().endswith(named[1].lower()):
         raise TruthError(
             f"{path.name}: damaged or cut short: its md5 ends in {md5.hexdigest()[-6:]}, not in the "
             f"{named[1]} of its name (of a file of your own, leave these digits out of the name)"

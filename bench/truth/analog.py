@@ -16,7 +16,7 @@ from bench.contracts.data import DataSource
 from bench.contracts.identity import Place
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
-from bench.tables.unpickle import read_bytes, safe_load, stand_in
+from bench.tables.unpickle import read_bytes, refuse_deep, safe_load, stand_in
 
 PACKAGE = "analog-nasbench"
 MODULE = "analognasbench"
@@ -57,6 +57,7 @@ class Analog(TruthSource):
         if self.path is not None:
             path, origin = self.path, str(self.path)
             data = read_bytes(path, LARGEST)
+            refuse_deep(data, str(path))
         else:
             path, version, recorded = _installed()
             origin = f"{PACKAGE} {version}"

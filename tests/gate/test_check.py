@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bench.cli import REGRESSION, application
-from bench.gate import baseline, searches
+from bench.gate import baseline, searches, speed
 from bench.gate.check import fresh_seeds
 from bench.gate.seedbank import BANK, CONFIRMING, FRESH
 from bench.gate.trend import write_trend
@@ -104,6 +104,26 @@ def test_files_for_the_tracker(tmp_path: Path) -> None:
     assert all({"name", "unit", "value"} <= entry.keys() for entry in entries.values())
     assert entries["test_step[8]"]["value"] == 4.0
     assert entries["test_step[8]: ratio"]["value"] == 1.9
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"name": "q", "stats": {"median": 5e-324}}',
+        '{"name": "\\ud800", "stats": {"median": 1}}',
+        '{"name": "q", "stats": {"median": 1' + "0" * 400 + "}}",
+        '{"name": "q", "stats": {"median": 1}, "extra_info": {"r": 1' + "0" * 400 + "}}",
+        '{"name": "q", "stats": {"median": 1}, "extra_info": {"\\ud800": 1}}',
+    ],
+    ids=["tiny", "surrogate", "huge", "huge ratio", "surrogate ratio"],
+)
+def test_timings_that_could_not_be_written_down_are_refused_first(
+    tmp_path: Path, entry: str
+) -> None:
+    path = tmp_path / "speed.json"
+    path.write_text(f'{{"benchmarks": [{entry}]}}')
+    with pytest.raises(ValueError, match="no JSON of pytest-benchmark"):
+        speed.read(path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"benchmarks": [{"name": 1}]}'])

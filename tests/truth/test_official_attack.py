@@ -357,3 +357,13 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     for path in (tmp_path / "t.pth", folder, inside):
         with pytest.raises(TruthError, match=r"not a file|without meta"):
             import_official(path, tmp_path / "t.parquet")
+
+
+def test_what_is_no_cell_is_named_where_it_stands(small: dict[str, Any], tmp_path: Path) -> None:
+    content, bad = copy.deepcopy(small), "|bogus~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    content["meta_archs"][0] = bad
+    for state in content["arch2infos"][0].values():
+        state["arch_str"] = bad
+    path = whole_pbz2(content, tmp_path)
+    with pytest.raises(TruthError, match=r"t\.pickle\.pbz2: cell 0: unknown operation 'bogus'"):
+        worker.convert(path, tmp_path / "o.parquet", str(path))
