@@ -95,12 +95,21 @@ def effect(
     return f"{text}."
 
 
-def looked(decision: Decision, cost: str) -> str:
-    """Say after how many pairs it was decided, or what it would take."""
+def looked(decision: Decision, cost: str, then: float) -> str:
+    """Say after how many pairs it was decided, or what it would take.
+
+    Parameters
+    ----------
+    then
+        The evidence at the look that decided; pairs may have come after it, either way.
+    """
     if decision.decided:
+        later = ""
+        if decision.pairs > (decision.at or 0):
+            later = f" then, {decision.evidence:.3g} to 1 after {plural(decision.pairs, 'pair')}"
         return (
             f"Decided after {plural(decision.at or 0, 'pair')} by a test that holds however often one "
-            f"looks (evidence against no difference {decision.evidence:.3g} to 1)."
+            f"looks (evidence against no difference {then:.3g} to 1{later})."
         )
     text = f"Looked at after each of {plural(decision.pairs, 'pair')}: undecided"
     if decision.pairs < fewest():
@@ -137,6 +146,7 @@ def answer(runs: pd.DataFrame, contrast: dict[str, Any], seeds: list[int]) -> di
         return {}
     smallest = contrast.get("smallest")
     decision = decide(differences, question(measure.name, smallest))
+    then = decide(differences[: decision.at], question(measure.name, smallest)).evidence
     costs = runs[(runs["status"] == "ok") & runs["label"].isin([of, against])]
     seconds = (
         float(costs.groupby("label")["seconds"].median().sum()) if "seconds" in costs else math.nan
@@ -146,7 +156,7 @@ def answer(runs: pd.DataFrame, contrast: dict[str, Any], seeds: list[int]) -> di
         "kind": kind(decision, expect),
         "headline": headline(decision, measure, expect),
         "effect": effect(decision, measure, runs, kept, contrast),
-        "test": looked(decision, cost),
+        "test": looked(decision, cost, then),
         "decision": decision,
         "more": pairs,
     }

@@ -90,3 +90,13 @@ def test_worse_than_random_is_read_off_the_percentile(tmp_path: Path) -> None:
     runs = sorted(root.glob("old-*"))
     assert [value(run, "worse_than_random") for run in runs[:2]] == [1.0, 0.0]
     assert value(runs[2], "worse_than_random") != value(runs[2], "worse_than_random")  # NaN
+
+
+def test_pairs_after_the_look_that_decided_are_not_hidden(tmp_path: Path) -> None:
+    old = [ok(4, 80.0 + i) for i in range(10)]
+    new = [ok(1, 90.0 + i) for i in range(8)] + [ok(1, 60.0), ok(1, 60.0)]
+    summary = grown(tmp_path / "x", old, new, metric="true_accuracy", expect="higher")
+    assert summary.verdict.decision is not None and summary.verdict.decision.at == 6
+    after = f"{summary.verdict.decision.evidence:.3g} to 1 after 10 pairs"
+    assert f"(evidence against no difference 20.1 to 1 then, {after})" in summary.answer
+    assert summary.verdict.decision.evidence < 20
