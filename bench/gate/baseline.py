@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import files
+from bench import files, shapes
 from bench.files import write_atomically
 from bench.gate import calibration, searches
 from bench.gate.invariants import fingerprint, judged
 from bench.gate.seedbank import BANK, by_chance, choose_k
+from bench.gate.shapes import Line, Recorded
 from bench.gate.traces import Traces, from_plain, record, to_plain
 from bench.runs import store
 
@@ -180,19 +181,26 @@ def read(folder: Path = FOLDER) -> Baseline:
         sound = store.seal(content)["checksum"] == content["checksum"]
     except FileNotFoundError:
         raise BaselineError(f"{path}: no baseline here; {fix}") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:  # it may be sound all the same
+        raise BaselineError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise BaselineError(f"{path}: damaged or changed by hand; {fix}")
-    if content["gate"] != searches.digest():
+    if content.get("gate") != searches.digest():
         raise BaselineError(f"{path}: recorded by a gate that measures other things; {fix}")
+    try:
+        content = shapes.plain(content, path)
+        shapes.check(Recorded, content, path)
+    except files.UnfitFileError as error:  # its checksum was made for what it holds
+        raise BaselineError(f"{error}; {fix}") from None
     rule = content["rule"]
     return Baseline(
         content["reason"],
         content["provenance"],
         from_plain(content["traces"]),
         content["truth"],
-        content["bank"],
+        {name: content["bank"][name] for name in searches.METRICS},
         rule["k"],
         rule["margins"],
         rule["detectable"],
@@ -219,13 +227,15 @@ def history(*paths: Path) -> list[dict[str, Any]]:
         if not path.is_file():
             continue
         for number, text in enumerate(files.read_text(path, LARGEST).splitlines(), start=1):
-            try:
-                line = json.loads(text) if text.strip() else None
-            except ValueError:
-                line = {}
-            if line is None:
+            if not text.strip():
                 continue
-            if not isinstance(line, dict) or not {"kind", "date", "metrics"} <= line.keys():
-                raise BaselineError(f"{path}:{number}: not a line of the gate's history")
+            at = f"{path}:{number}"
+            try:
+                line = shapes.plain(json.loads(text), at)
+                shapes.check(Line, line, at)
+            except files.UnfitFileError as error:
+                raise BaselineError(f"{error}; not a line of the gate's history") from None
+            except (ValueError, RecursionError):
+                raise BaselineError(f"{at}: not a line of the gate's history") from None
             found[text.strip()] = line
     return sorted(found.values(), key=lambda line: str(line["date"]))

@@ -58,7 +58,7 @@ def metadata(file: Any) -> dict[str, str]:
     raw = (file.schema_arrow.metadata or {}).get(METADATA, b"{}")
     try:
         said = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {}
 

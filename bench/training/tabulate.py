@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import __version__, files
+from bench import __version__, files, shapes
 from bench.batches import plain_batches
 from bench.contracts.data import Images, NoTestImagesError
 from bench.contracts.truth import TruthError
@@ -29,6 +29,7 @@ from bench.runs.worker import let_through
 from bench.tables import long as _long
 from bench.tables.unpickle import read_bytes
 from bench.tables.wide import LARGEST, parquet_file
+from bench.training.shapes import Row
 from bench.training.tabulation import Tabulation, Trial
 from bench.training.train import Evaluation, epoch_of, in_words, make_optimizer, measure
 
@@ -56,16 +57,19 @@ class Journal:
                 f"{self.path}: trials of another space, data or training; name another --output"
             )
         for number, line in enumerate(whole[1:], start=2):
+            at = f"{self.path}:{number}"
             try:
                 row = json.loads(line)
                 if store.seal(row)["checksum"] != row.pop("checksum"):
                     raise ValueError
-                if type(row["arch"]) is not str or type(row["seed"]) is not int:
-                    raise TypeError
+                row = shapes.plain(row, at)
+                shapes.check(Row, row, at)
                 self.rows[row["arch"], row["seed"]] = row
+            except files.UnfitFileError as error:
+                raise TruthError(f"{error}; remove the line") from None
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise TruthError(
-                    f"{self.path}:{number}: damaged, or without a checksum; remove the line"
+                    f"{at}: damaged, or without a checksum; remove the line"
                 ) from None
         text = "\n".join(whole or [json.dumps(head)]) + "\n"
         if text != "\n".join(lines):

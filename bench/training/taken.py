@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from bench import shapes
+from bench.ablation.layers import first_error
 from bench.batches import plain_batches
 from bench.contracts import registry
 from bench.contracts.data import Images
-from bench.runs import checkpoint, store
+from bench.runs import checkpoint, fit, store
 from bench.training.takeaway import TakeawayError
-from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe
+from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe, read_training
 
 SAMPLE = 8
 
@@ -42,32 +46,47 @@ def network_of(folder: Path) -> tuple[nn.Module, dict[str, Any], Tensor, Images]
 
 
 def _trained(folder: Path) -> tuple[nn.Module, dict[str, Any], Tensor, Images]:
-    told = store.read_sealed(folder / RESULT)
+    path = folder / RESULT
+    told = read_training(path)
     if told is None:
-        raise TakeawayError(f"{folder / RESULT}: was changed since it was written")
-    space = registry.parse("spaces", told["space"])
-    evaluation = Evaluation(
-        space,
-        space.decode(told["genotype"]),
-        registry.parse("data", told["data"]),
-        Recipe.model_validate(told["recipe"]),
-        told["seed"],
-    )
+        raise TakeawayError(f"{path}: was changed since it was written")
+    evaluation = _evaluation(told, path)
     train, test = evaluation.images()
     network = evaluation.network(train)
     saved = checkpoint.load(folder / CHECKPOINT, evaluation.digest)
     try:
-        network.load_state_dict(saved["network"])
-    except (KeyError, RuntimeError) as error:
-        raise TakeawayError(
-            f"{folder / CHECKPOINT}: {' '.join(str(error).split())[:120]}"
-        ) from None
+        fit.same(saved.get("network"), dict(network.state_dict()), "network")
+    except fit.MisfitError as error:
+        raise TakeawayError(f"{folder / CHECKPOINT}: {error}") from None
+    network.load_state_dict(saved["network"])
     keep = {key: told[key] for key in told if key not in ("history", "checksum")}
     return (
         network,
         keep | {"channels": train.channels, "origin": "from scratch"},
         _some(test),
         train,
+    )
+
+
+def _evaluation(told: dict[str, Any], path: Path) -> Evaluation:
+    """Return what was trained; as with the runs of others, it downloads nothing."""
+
+    def part(field: str, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except ValidationError as error:
+            at, message = first_error(error)
+            raise TakeawayError(f"{path}: {shapes.dotted((field, *at))}: {message}") from None
+        except ValueError as error:
+            raise TakeawayError(f"{path}: {field}: {' '.join(str(error).split())[:200]}") from None
+
+    space = part("space", lambda: registry.parse("spaces", told["space"]))
+    return Evaluation(
+        space,
+        part("genotype", lambda: space.decode(told["genotype"])),
+        part("data", lambda: registry.parse("data", told["data"])).offline(),
+        part("recipe", lambda: Recipe.model_validate(told["recipe"])),
+        told["seed"],
     )
 
 
@@ -79,7 +98,10 @@ def _searched(folder: Path) -> tuple[nn.Module, dict[str, Any], Tensor, Images]:
         raise TakeawayError(f"{folder}: has no derived cell")
     setup, state = reopen(folder)
     images = setup.data.train
-    cell = setup.space.decode(result["cell"])
+    try:
+        cell = setup.space.decode(result["cell"])
+    except ValueError as error:
+        raise TakeawayError(f"{folder / store.RESULT}: cell: {error}") from None
     network = setup.space.network(cell, images.channels, images.classes, setup.seed)
     inherit = getattr(network, "inherit", None)
     if inherit is None:

@@ -17,14 +17,17 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench import shapes
 from bench.batches import plain_batches, steps_per_epoch, training_batch
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
 from bench.contracts.plain import Plain
 from bench.contracts.space import Architecture, Space, Standalone
+from bench.files import UnfitFileError
 from bench.runs import checkpoint, fit, store
 from bench.streams import generator
 from bench.training.fit import refuse_small_for_network
+from bench.training.shapes import Epoch, Training
 
 CHECKPOINT, RESULT = "checkpoint.pt", "evaluation.json"
 PARTS = ("space", "data", "recipe")
@@ -204,6 +207,24 @@ def evaluate(
     return result
 
 
+def read_training(path: Path) -> dict[str, Any] | None:
+    """Return what `evaluate` wrote; None where there is nothing or any byte of it has changed.
+
+    Raises
+    ------
+    UnfitFileError
+        One line naming the field, where its checksum was made for what is none.
+    OSError
+        When it is there and cannot be read.
+    """
+    if (told := store.read_sealed(path)) is None:
+        return None
+    told = shapes.plain(told, path)
+    shapes.check(Training, told, path)
+    assert isinstance(told, dict)
+    return told
+
+
 def _resume(
     path: Path, evaluation: Evaluation, network: Standalone, optimizer: torch.optim.SGD
 ) -> list[dict[str, float]]:
@@ -216,7 +237,10 @@ def _resume(
         history: list[dict[str, float]] = saved["history"]
         fit.same(history, [], "history")
         fit.whole(len(history), 0, evaluation.recipe.epochs, "history")
-    except fit.MisfitError as error:
+        for done, entry in enumerate(history):
+            shapes.check(Epoch, entry, f"history[{done}]")
+            fit.whole(entry["epoch"], done + 1, done + 1, f"history[{done}].epoch")
+    except (fit.MisfitError, UnfitFileError) as error:
         aside = path.with_name("refused.pt")
         print(f"{path}: {error}; kept as {aside.name}, starting again", file=sys.stderr)
         os.replace(path, aside)

@@ -26,10 +26,19 @@ from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
 from bench.devices import resolve_device
-from bench.runs import checkpoint, store
+from bench.runs import checkpoint
 from bench.runs import lock as runlock
 from bench.search.settings import DataField
-from bench.training.train import CHECKPOINT, PARTS, RESULT, Evaluation, Recipe, evaluate, in_words
+from bench.training.train import (
+    CHECKPOINT,
+    PARTS,
+    RESULT,
+    Evaluation,
+    Recipe,
+    evaluate,
+    in_words,
+    read_training,
+)
 
 SCHEMA = 1
 """Of what is kept: raised when the same training would give other numbers than before."""
@@ -177,7 +186,7 @@ class Trained(Truth):
         with contextlib.ExitStack() as held:
             folder = self._held(evaluation, held)
             if folder is not None:
-                if (kept := _kept(folder)) is not None:
+                if (kept := _kept(folder, evaluation.digest)) is not None:
                     return kept
                 _drop_unsound(folder, evaluation)
             notify(f"stand-alone training of the derived cell, seed {seed}")
@@ -215,14 +224,20 @@ class Trained(Truth):
         return cache_folder() / "standalone" / name
 
 
-def _kept(folder: Path) -> float | None:
-    """Return the accuracy that was found before; None where there is none, or none to believe."""
+def _kept(folder: Path, digest: str) -> float | None:
+    """Return the accuracy that was found before; None where there is none, or none to believe.
+
+    Parameters
+    ----------
+    digest
+        Of the training that is asked for: a sound one of another cell may have been put here.
+    """
     try:
         ownership.check_folder(folder)  # what others may write to is no place to believe
-        value = (store.read_sealed(folder / RESULT) or {}).get("accuracy")
+        told = read_training(folder / RESULT)
     except (OSError, ValueError):
         return None
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None
+    return float(told["accuracy"]) if told is not None and told["digest"] == digest else None
 
 
 def _drop_unsound(folder: Path, evaluation: Evaluation) -> None:

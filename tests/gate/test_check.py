@@ -205,7 +205,7 @@ def test_the_trend_shows_checks_and_baselines(tmp_path: Path, no_search: dict[st
 def test_an_empty_history_leaves_a_page(tmp_path: Path) -> None:
     assert "Nothing is recorded yet" in write_trend([], tmp_path / "t.html").read_text()
     (tmp_path / "history.jsonl").write_text('{"kind": "check"}\n')
-    with pytest.raises(ValueError, match=r"history.jsonl:1: not a line"):
+    with pytest.raises(ValueError, match=r"history.jsonl:1: date: missing; not a line"):
         baseline.history(tmp_path / "history.jsonl")
 
 

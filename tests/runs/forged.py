@@ -9,7 +9,7 @@ import json
 import random
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,10 @@ def changed(content: Any, at: tuple[Any, ...], value: Any) -> Any:
             inside["../\x1b[2J extra"] = {"x": [1]}
         elif isinstance(inside, list):
             inside.append(copy.deepcopy(inside[0]) if inside else "extra")
+        elif isinstance(here, dict):
+            here["=extra"] = 5
         else:
-            here["=extra"] = 5 if isinstance(here, dict) else None
+            here.append("=extra")
     else:
         here[at[-1]] = value
     return made
@@ -149,6 +151,69 @@ def write(path: Path, content: Any) -> None:
         with contextlib.suppress(ValueError, RecursionError):
             content = {**content, "checksum": store.seal(content)["checksum"]}
     path.write_text(json.dumps(content, indent=1), encoding="utf-8", errors="surrogatepass")
+
+
+def few(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths of `places`, of a list only the first and the last."""
+    yield at
+    if isinstance(value, dict | list):
+        inside: dict[Any, Any] = value if isinstance(value, dict) else dict(enumerate(value))
+        for key in inside if isinstance(value, dict) else {0, len(value) - 1} & set(inside):
+            yield from few(inside[key], (*at, key))
+
+
+def refusals(
+    content: Any,
+    put: Callable[[Any], None],
+    use: Callable[[], Any],
+    names: str,
+    draw: random.Random,
+    times: int = 0,
+) -> tuple[int, list[str]]:
+    """Forge every field of a file with a value drawn at random; return refusals, and what is wrong.
+
+    Parameters
+    ----------
+    put
+        Writes the forged content, its checksum right.
+    use
+        Reads it and does with it what is done with it; a ValueError of one line is a refusal.
+    names
+        What a refusal must name: the file.
+    times
+        Changes at random places; 0: every place once with each of the `VALUES`.
+    """
+    every = [at for at in few(content) if at]
+    pairs = [(draw.choice(every), draw.choice(VALUES)) for _ in range(times)]
+    refused, wrong = 0, []
+    for at, value in pairs or [(at, value) for at in every for value in VALUES]:
+        what = f"{'.'.join(map(str, at))} = {str(value)[:40]!r}"
+        put(changed(content, at, value))
+        try:
+            use()
+        except ValueError as error:
+            refused += 1
+            line = _one_line(error)
+            if names not in line or not line.isprintable() or len(line) > 600:
+                wrong.append(f"{what}: {line[:300]}")
+        except Exception as error:  # that is what is looked for
+            steps = traceback.extract_tb(error.__traceback__)
+            last = ([step for step in steps if "/bench/" in step.filename] or steps)[-1]
+            found = f"{type(error).__name__}: {str(error)[:200]}"
+            wrong.append(f"{what}: {found} at {last.filename}:{last.lineno}")
+    return refused, wrong
+
+
+def sealed(content: Any) -> Any:
+    """Return content with the checksum that whoever forges it would write; as it is where none can be."""
+    with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
+        return {**content, "checksum": store.seal(content)["checksum"]}
+    return content
+
+
+def text_of(content: Any) -> str:
+    """Write JSON as `bench` does, and what it would not write as well as can be."""
+    return json.dumps(content, indent=1)
 
 
 def words(command: str, root: Path) -> list[str]:

@@ -21,23 +21,32 @@ from bench.training.train import RESULT
 from bench.truth import standalone
 
 
+TRAINING = {
+    "genotype": "g", "space": {"name": "nb201"}, "data": {"name": "digits"}, "recipe": {}, "seed": 0,
+    "digest": "d", "accuracy": 10.94, "loss": 2.1, "parameters": 3, "train_images": 1,
+    "test_images": 1, "seconds": 0.5, "torch": "2", "device": "cpu",
+    "history": [{"epoch": 1, "lr": 0.1, "train_loss": 2.0, "train_accuracy": 9.0, "seconds": 0.5}],
+}  # fmt: skip
+
+
 def test_a_changed_training_is_not_believed(tmp_path):
     tmp_path.chmod(0o700)
-    store.write_json(tmp_path / RESULT, store.seal({"accuracy": 10.94, "loss": 2.1}))
+    store.write_json(tmp_path / RESULT, store.seal(TRAINING))
     sound = (tmp_path / RESULT).read_bytes()
-    assert standalone._kept(tmp_path) == 10.94
+    assert standalone._kept(tmp_path, "d") == 10.94
+    assert standalone._kept(tmp_path, "of another cell") is None
     (tmp_path / RESULT).write_bytes(sound.replace(b"10.94", b"90.94"))
-    assert standalone._kept(tmp_path) is None
+    assert standalone._kept(tmp_path, "d") is None
     draw, believed = random.Random(0), 0
     for _ in range(200):
         changed = bytearray(sound)
         changed[draw.randrange(len(sound))] ^= 1 << draw.randrange(8)
         (tmp_path / RESULT).write_bytes(changed)
-        believed += standalone._kept(tmp_path) is not None
+        believed += standalone._kept(tmp_path, "d") is not None
     assert believed == 0
     (tmp_path / RESULT).write_bytes(sound)
     tmp_path.chmod(0o777)  # anybody may have put it there
-    assert standalone._kept(tmp_path) is None
+    assert standalone._kept(tmp_path, "d") is None
 
 
 def test_a_checkpoint_that_unpacks_to_more_than_it_has_is_refused(tmp_path):
@@ -86,7 +95,7 @@ def test_a_changed_line_of_a_journal_is_said(tmp_path):
     recipe = SimpleNamespace(digest="x")
     output = tmp_path / "t.parquet"
     journal_folder(output).mkdir()
-    Journal(output, recipe).add({"arch": "a", "seed": 0, "test_accuracy": 10.94})
+    Journal(output, recipe).add({"arch": "a", "seed": 0, "dataset": "d", "budget": 1, "test_accuracy": 10.94})
     path = journal_folder(output) / JOURNAL
     assert Journal(output, recipe).rows["a", 0]["test_accuracy"] == 10.94
     path.write_text(path.read_text().replace("10.94", "90.94"))

@@ -205,7 +205,7 @@ def test_two_to_six_commands_at_random_on_one_folder(tmp_path, draw):
     sets = [word for text in SMALL for word in ("--set", text)]
     planned, sent, codes = set(), [], []
     count = draw.randint(2, 6)
-    processes = []
+    processes, sent_to = [], {}
     for _ in range(count):
         labels = draw.sample(LABELS, draw.randint(1, 2))
         seeds = ",".join(map(str, sorted(draw.sample(range(3), draw.randint(1, 2)))))
@@ -220,6 +220,7 @@ def test_two_to_six_commands_at_random_on_one_folder(tmp_path, draw):
         time.sleep(draw.uniform(0, 6))
         if number is not None and process.poll() is None:
             sent.append(number.name)
+            sent_to[process] = number
             if number == signal.SIGKILL or draw.random() < 0.5:
                 os.killpg(process.pid, number)
             else:
@@ -229,7 +230,9 @@ def test_two_to_six_commands_at_random_on_one_folder(tmp_path, draw):
         _, err = process.communicate(timeout=900)
         codes.append(process.returncode)
         errors.append(err)
-        assert process.returncode in (0, 130, -signal.SIGKILL), err
+        # A signal that comes while it still loads its modules ends it as it ends any program.
+        own = {-int(sent_to[process])} if process in sent_to else set()
+        assert process.returncode in {0, 130} | own, (process.returncode, err)
         assert "Traceback" not in err, err
     for _, words in processes:  # each command again: what is not done goes on
         process = bench(*words, *sets)
