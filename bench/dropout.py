@@ -34,7 +34,8 @@ def factors(
     factor, halves = 2**BITS / max(1, kept), (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
     last = shape if len(shape) != 4 else (shape[0], *shape[2:], shape[1])
     found: Tensor | None = None
-    if device.type == "cpu" and dtype in _FILL and (library := kernels.load("dropout")) is not None:
+    compiled = device.type == "cpu" and dtype in _FILL
+    if compiled and (library := kernels.load("dropout", *_FILL.values())) is not None:
         found = torch.empty(last, dtype=dtype)
         function: Any = getattr(library, _FILL[dtype])
         function.argtypes = _ARGUMENTS

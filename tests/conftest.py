@@ -16,8 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser):
-    """Add the seed of the stress suite."""
+    """Add the seed of the stress suite, and how much of it is run."""
     parser.addoption("--stress-seed", type=int, default=0, help="draws the faults of tests/stress")
+    parser.addoption("--stress-rounds", type=int, default=40, help="changes of each forged file")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -116,8 +116,9 @@ def remembered(
     key = f"{kind}-{digest.hexdigest()[:32]}"
     # On Windows the time of the last change is not kept.
     usable = os.name == "posix" and youngest < started - SETTLED
-    if usable and (kept := load(key)) is not None:
-        return kept["hash"].tobytes().hex()
+    kept = (load(key) or {}).get("hash") if usable else None
+    if kept is not None and kept.dtype == np.uint8 and kept.shape == (32,):
+        return kept.tobytes().hex()
     found = find()
     if usable:
         save(key, hash=np.frombuffer(bytes.fromhex(found), dtype=np.uint8))

@@ -73,7 +73,7 @@ class ImageFolder(DataSource):
         how = f"{DECODER} {content} {found.classes} {self.grey} {self.resize}"
         key = f"images-{hashlib.sha256(how.encode(errors='surrogateescape')).hexdigest()[:32]}"
         arrays: dict[str, NDArray[np.generic]] | None = _cache.load(key)
-        if arrays is None:
+        if arrays is None or not self._fits(arrays, found):
             digest = hashlib.sha256()
             pixels = decode(
                 found.paths,
@@ -86,6 +86,22 @@ class ImageFolder(DataSource):
             arrays = {"pixels": pixels, "labels": np.array(found.labels, dtype=np.int64)}
             _cache.save(key, **arrays)
         return arrays
+
+    def _fits(self, arrays: dict[str, NDArray[np.generic]], found: Listing) -> bool:
+        """Say whether kept arrays can be the pixels and labels of these images."""
+        if set(arrays) != {"pixels", "labels"}:
+            return False
+        pixels, labels = arrays["pixels"], arrays["labels"]
+        channels, side = 1 if self.grey else 3, self.resize
+        return (
+            pixels.dtype == np.uint8
+            and pixels.ndim == 4
+            and pixels.shape[:2] == (len(found.paths), channels)
+            and min(pixels.shape) > 0
+            and (side is None or pixels.shape[2:] == (side, side))
+            and labels.dtype == np.int64
+            and labels.tolist() == list(found.labels)
+        )
 
     def _listed(self, train: bool) -> Listing:
         """List the training or the test images; labels are places in the training images' classes."""

@@ -39,14 +39,22 @@ SEAL = hashlib.sha256().digest_size
 
 
 @functools.cache
-def load(name: str) -> ctypes.CDLL | None:
+def load(name: str, *functions: str) -> ctypes.CDLL | None:
     """Return the library of ``<name>.cpp``, compiled if need be; None where that cannot be.
+
+    Parameters
+    ----------
+    functions
+        What is called in it: one that lacks any of them is not used.
 
     The answer holds for the life of the process, so that a search never changes its arithmetic
     half-way. Several processes compile once: the others wait for the first.
     """
     try:
-        return _library(_compiled(Path(__file__).parent / f"{name}.cpp"))
+        library = _library(_compiled(Path(__file__).parent / f"{name}.cpp"))
+        if lacking := [function for function in functions if not hasattr(library, function)]:
+            raise UnfitFileError(f"{name}: the library that is kept has no {lacking[0]!r}")
+        return library
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or b""
         first = said.decode(errors="replace").strip().partition("\n")[0]

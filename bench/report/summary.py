@@ -78,12 +78,13 @@ class Summary:
         """
         manifest = read_manifest(root)
         results, rows = {}, []
-        kept = Packed.read(root).results if is_packed(root) else None
+        kept = Packed.read(root) if is_packed(root) else None
         for folder in manifest["runs"]:
             if kept is None:
                 result, problem = read_run(root / folder)
             else:
-                result, problem = kept.get(folder), "no sound result was packed"
+                result = kept.results.get(folder)
+                problem = kept.problems.get(folder, "no result was packed")
             if result is not None:
                 named = name_of(folder)
                 results[folder] = result | {"label": named["label"], "seed": named["seed"]}

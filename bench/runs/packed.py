@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench import shapes
 from bench.files import UnfitFileError, read, write_atomically
-from bench.ranking.scores import read_scores
+from bench.ranking.scores import read_table
 from bench.runs import store
 from bench.runs.manifest import MANIFEST, read_manifest
+from bench.runs.shapes import FOLDER, Hashes, Result
 
 HASHES, RESULTS, TABLE, SCORES = "hashes.json", "results.parquet", "runs.csv", "scores"
+INSIDE = re.compile(rf"[a-z]+\.(json|parquet|csv)|{SCORES}/{FOLDER.pattern}\.parquet")
+"""What the hashes may be of."""
 COLUMNS = ("folder", "result", "history")
 LARGEST = 64_000_000
 
@@ -34,16 +39,24 @@ def is_packed(root: Path) -> bool:
 
 @dataclass(frozen=True)
 class Packed:
-    """The results of a folder, by the names of their runs."""
+    """The results of a folder, by the names of their runs.
+
+    Attributes
+    ----------
+    problems
+        Run → what is wrong with its result, of those that are not to be believed.
+    """
 
     root: Path
     results: Mapping[str, dict[str, Any]]
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> Packed:
         """Read a folder of results.
 
-        A result whose checksum does not hold is left out, as a damaged one of an output folder is.
+        A result whose checksum does not hold, that is of other types than results are, or whose
+        scores were changed is left out, as a damaged one of an output folder is.
 
         Raises
         ------
@@ -51,25 +64,53 @@ class Packed:
             Where the table cannot be read.
         """
         try:
-            frame = read_scores(root / RESULTS)
+            frame = read_table(root / RESULTS)
         except (UnfitFileError, OSError) as error:
-            raise ValueError(f"{root / RESULTS}: cannot be read ({error})") from None
+            text = str(error).removeprefix(f"{root / RESULTS}: ")
+            raise ValueError(f"{root / RESULTS}: cannot be read ({text})") from None
         if tuple(frame.columns) != COLUMNS:
             raise ValueError(f"{root / RESULTS}: expected the columns {', '.join(COLUMNS)}")
-        found = {}
+        found, problems = dict[str, dict[str, Any]](), dict[str, str]()
         for folder, text, history in frame.itertuples(index=False):
-            try:
-                result = {**json.loads(text), "history": json.loads(history)}
-            except (TypeError, ValueError, RecursionError):
+            if not isinstance(folder, str) or not FOLDER.fullmatch(folder) or folder in found:
                 continue
-            sound = store.seal(result)["checksum"] == result.get("checksum")
-            if sound and str(folder).endswith(str(result.get("digest", ""))):
-                found[str(folder)] = result
-        return cls(root, found)
+            try:
+                found[folder] = _result(root, folder, text, history)
+            except UnfitFileError as error:
+                problems[folder] = f"its result is damaged ({error})"
+        return cls(root, found, problems)
 
     def scores(self, folder: str) -> Path:
         """Return where the scores of a run's ranking are, if it has any."""
         return self.root / SCORES / f"{folder}.parquet"
+
+
+def _result(root: Path, folder: str, text: Any, history: Any) -> dict[str, Any]:
+    """Return a packed result; raises UnfitFileError, in one line, where it is not to be believed."""
+    where = f"{RESULTS}: {folder}"
+    try:
+        result = {**json.loads(text), "history": json.loads(history)}
+        sound = store.seal(result)["checksum"] == result.get("checksum")
+    except (TypeError, ValueError, RecursionError):
+        sound = False
+    if not sound:
+        raise UnfitFileError(f"{where}: was changed, or is not one")
+    result = shapes.plain(result, where)
+    shapes.check(Result, result, where)
+    if not folder.endswith(f"-{result.get('digest')}"):
+        raise UnfitFileError(f"{where}: digest: of another run")
+    wanted = result.get("files", {}).get(store.RANKING)
+    name = f"{SCORES}/{folder}.parquet"
+    if wanted is not None and _hash(root / name) != wanted:
+        raise UnfitFileError(f"{name}: missing, or was changed")
+    return result
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(read(path, LARGEST, links=False)).hexdigest()
+    except (FileNotFoundError, UnfitFileError):
+        return None
 
 
 def results(root: Path) -> dict[str, dict[str, Any]]:
@@ -153,21 +194,22 @@ def damage(root: Path) -> list[str]:
             f"{root}: no folder of results ({HASHES} is missing); `bench pack` writes one"
         )
     sealed = store.read_sealed(root / HASHES)
-    named = (sealed or {}).get("files")
-    if not isinstance(named, dict):
+    if sealed is None:
         raise ValueError(f"{root / HASHES}: was changed since it was written")
-    lines = []
+    sealed = shapes.plain(sealed, root / HASHES)
+    shapes.check(Hashes, sealed, root / HASHES)
+    named, lines = sealed["files"], []
     for name, wanted in named.items():
-        path = root / str(name)
-        if ".." in Path(str(name)).parts or Path(str(name)).is_absolute():
-            lines.append(f"{name}: lies elsewhere")
+        path = root / name
+        if not INSIDE.fullmatch(name):
+            lines.append(f"{name[:80]}: is no file of a folder of results")
             continue
         try:
             whole = hashlib.sha256(read(path, LARGEST, links=False)).hexdigest() == wanted
         except FileNotFoundError:
             lines.append(f"{name}: is missing")
             continue
-        except OSError as error:
+        except (OSError, UnfitFileError) as error:
             lines.append(f"{name}: cannot be read ({error})")
             continue
         if not whole:

@@ -130,6 +130,12 @@ class Result(Shape):
     percentile: Number | None = None
 
 
+class Hashes(Shape):
+    """``hashes.json`` of a folder of results."""
+
+    files: dict[str, str]
+
+
 class Contrast(Shape):
     """The comparison that was stated."""
 

@@ -14,7 +14,7 @@ import torch
 
 from bench.contracts.truth import TruthError
 from bench.files import UnfitFileError
-from bench.ranking.scores import read_scores
+from bench.ranking.scores import read_table
 from bench.runs import checkpoint, store
 from bench.training.tabulate import JOURNAL, Journal, journal_folder
 from bench.training.train import RESULT
@@ -71,17 +71,17 @@ def test_bombs_of_scores_are_refused(tmp_path):
     path = tmp_path / "ranking.parquet"
     frame = pd.DataFrame({"arch": ["a", "b"], "accuracy": [1.0, 2.0]})
     frame.to_parquet(path, index=False)
-    pd.testing.assert_frame_equal(read_scores(path), frame)
+    pd.testing.assert_frame_equal(read_table(path), frame)
     pd.DataFrame({"accuracy": np.zeros(5_000_000)}).to_parquet(path, index=False)
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UnfitFileError, match=r"5,000,000 rows"):
-        read_scores(path)
+        read_table(path)
     frame.to_parquet(path, index=False, compression="zstd")
     with pytest.raises(UnfitFileError, match="compressed in a way"):
-        read_scores(path)
+        read_table(path)
     path.write_bytes(b"PAR1 nonsense PAR1")
-    with pytest.raises(UnfitFileError, match="not a table of scores"):
-        read_scores(path)
+    with pytest.raises(UnfitFileError, match="not a table"):
+        read_table(path)
 
 
 @pytest.mark.parametrize("name", store.FILES)

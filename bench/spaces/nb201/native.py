@@ -75,7 +75,7 @@ def lanes(dtype: torch.dtype, channels: int) -> int:
 
 
 def _library(dtype: torch.dtype, width: int) -> Any:
-    return kernels.load(f"nb201_cell_{_NAMES[dtype]}{width}")
+    return kernels.load(f"nb201_cell_{_NAMES[dtype]}{width}", "forward", "backward")
 
 
 def available(dtype: torch.dtype = torch.float32, channels: int = 8) -> bool:
