@@ -170,7 +170,7 @@ def read_ablation(
     )
     if seeds is not None:
         seed_value, seed_where = (
-            (list(seeds.split(",")) if "," in seeds else seeds),
+            (list(seeds.removesuffix(",").split(",")) if "," in seeds else seeds),
             "--seeds",
         )
     if until is not None:

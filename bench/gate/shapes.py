@@ -26,8 +26,7 @@ def _over_time(value: Any) -> Any:
 
 def _speed(value: Any) -> Any:
     if not (
-        isinstance(value, list)
-        and [type(part) for part in value] in ([int, str], [float, str])
+        isinstance(value, list) and [type(part) for part in value] in ([int, str], [float, str])
     ):
         raise ValueError("expected a number and its unit")
     return value

@@ -68,9 +68,7 @@ class Journal:
             except files.UnfitFileError as error:
                 raise TruthError(f"{error}; remove the line") from None
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                raise TruthError(
-                    f"{at}: damaged, or without a checksum; remove the line"
-                ) from None
+                raise TruthError(f"{at}: damaged, or without a checksum; remove the line") from None
         text = "\n".join(whole or [json.dumps(head)]) + "\n"
         if text != "\n".join(lines):
             files.write_atomically(self.path, text.encode())

@@ -1,5 +1,6 @@
 """Kernels are compiled once, kept apart by what made them, and never needed."""
 
+import hashlib
 import subprocess
 import sys
 
@@ -98,3 +99,34 @@ def test_a_real_library_is_loaded_through_its_descriptor(tmp_path, monkeypatch):
     link.symlink_to(library)
     with pytest.raises(ValueError, match="is a link"):
         kernels._library(link)
+
+
+def test_a_library_that_lacks_a_function_is_no_kernel_and_says_why(monkeypatch, tmp_path):
+    """Its checksum is right: whoever put it there made one."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    if kernels.compiler() is None:
+        pytest.skip("needs a C++ compiler")
+    (tmp_path / "other.cpp").write_text('extern "C" int something() { return 1; }\n')
+    monkeypatch.setattr(kernels, "_compiled", lambda _: kernels_of(tmp_path))
+    kernels.load.cache_clear()
+    try:
+        assert kernels.load("dropout") is not None  # nothing is asked of it
+        assert kernels.load("dropout", "fill_float") is None
+        assert kernels.PROBLEMS.pop("dropout") == (
+            "dropout: the library that is kept has no 'fill_float'"
+        )
+    finally:
+        kernels.load.cache_clear()
+
+
+def kernels_of(folder):
+    """Compile another library into the cache, with its checksum."""
+    library = folder / "cache" / "x.so"
+    library.parent.mkdir(mode=0o700, exist_ok=True)
+    if not library.exists():
+        command = [*kernels.compiler(), "-shared", "-fPIC", str(folder / "other.cpp")]
+        subprocess.run([*command, "-o", str(library)], check=True)
+        content = library.read_bytes()
+        library.write_bytes(content + hashlib.sha256(content).digest())
+        library.chmod(0o700)
+    return library

@@ -20,7 +20,6 @@ from bench.training.tabulate import JOURNAL, Journal, journal_folder
 from bench.training.train import RESULT
 from bench.truth import standalone
 
-
 TRAINING = {
     "genotype": "g", "space": {"name": "nb201"}, "data": {"name": "digits"}, "recipe": {}, "seed": 0,
     "digest": "d", "accuracy": 10.94, "loss": 2.1, "parameters": 3, "train_images": 1,
@@ -95,7 +94,9 @@ def test_a_changed_line_of_a_journal_is_said(tmp_path):
     recipe = SimpleNamespace(digest="x")
     output = tmp_path / "t.parquet"
     journal_folder(output).mkdir()
-    Journal(output, recipe).add({"arch": "a", "seed": 0, "dataset": "d", "budget": 1, "test_accuracy": 10.94})
+    Journal(output, recipe).add(
+        {"arch": "a", "seed": 0, "dataset": "d", "budget": 1, "test_accuracy": 10.94}
+    )
     path = journal_folder(output) / JOURNAL
     assert Journal(output, recipe).rows["a", 0]["test_accuracy"] == 10.94
     path.write_text(path.read_text().replace("10.94", "90.94"))

@@ -4,6 +4,7 @@ A few changes by a fixed seed here; `pytest -m stress tests/stress/test_forged.p
 """
 
 import json
+import os
 import random
 
 import pytest
@@ -12,7 +13,7 @@ from bench.ablation.file import read_ablation
 from bench.commands.retry import planned
 from bench.files import UnfitFileError
 from bench.report.table import as_csv
-from bench.runs import index, manifest, store
+from bench.runs import index, lock, manifest, store
 from bench.runs.manifest import read_manifest
 from bench.runs.spec import plan
 from tests.executors.common import ROOT
@@ -209,3 +210,17 @@ def test_an_empty_word_is_refused_before_it_means_this_folder(words):
 
     done = CliRunner().invoke(application(), words)
     assert isinstance(done.exception, ValueError) and "empty" in str(done.exception)
+
+
+@pytest.mark.parametrize("at", ["host", "boot", "pid", "began", "whole"])
+def test_a_forged_lock_is_nobodys(tmp_path, at):
+    with lock.hold(tmp_path):
+        owner = json.loads((tmp_path / lock.LOCK).read_text())
+    path = tmp_path / lock.LOCK
+    for value in forged.VALUES:
+        changed = forged.changed(owner, (at,) if at != "whole" else (), value)
+        path.write_text(json.dumps(changed), encoding="utf-8", errors="surrogatepass")
+        os.utime(path, (0, 0))
+        assert not lock.alive(tmp_path), (at, value)
+    with lock.hold(tmp_path, wait=False) as mine:
+        assert mine and lock.alive(tmp_path)

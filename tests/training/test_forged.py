@@ -89,7 +89,7 @@ def test_a_forged_training_says_file_and_field(kept, at, value, says):
     else:
         content = forged.changed(content, at, value)
     (folder / RESULT).write_text(forged.text_of(forged.sealed(content)))
-    with pytest.raises(ValueError, match="evaluation.json: ") as caught:
+    with pytest.raises(ValueError, match=r"evaluation.json: ") as caught:
         network_of(folder)
     assert f"{folder / RESULT}: {says}" in str(caught.value)
 
@@ -128,9 +128,7 @@ def test_a_forged_training_in_the_cache_is_trained_again(kept):
 STATES = {
     "network missing": lambda s: s.pop("network"),
     "network a list": lambda s: s.update(network=[1]),
-    "weights of a shape": lambda s: s["network"].update(
-        {next(iter(s["network"])): torch.zeros(1)}
-    ),
+    "weights of a shape": lambda s: s["network"].update({next(iter(s["network"])): torch.zeros(1)}),
     "weights not finite": lambda s: next(iter(s["network"].values())).fill_(float("nan")),
     "history a text": lambda s: s.update(history="text"),
     "an epoch a text": lambda s: s.update(history=["x", "y"]),
@@ -189,7 +187,9 @@ def test_every_field_of_a_forged_journal_is_refused_or_works(tmp_path):
         for name in NUMBERS:  # as the table is written of them
             pa.array([row.get(name) for row in rows], pa.float64(), from_pandas=True)
         pa.array([row["budget"] for row in rows], pa.int32())
-        assert all(0 <= row.get("test_accuracy", 0) <= 100 for row in rows if row.get("test_accuracy"))
+        assert all(
+            0 <= row.get("test_accuracy", 0) <= 100 for row in rows if row.get("test_accuracy")
+        )
 
     put(ROW)
     use()
