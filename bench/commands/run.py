@@ -24,7 +24,8 @@ ProfileOption = Annotated[
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Where runs are kept.")]
 SeedsOption = Annotated[
-    str | None, typer.Option("--seeds", help="A count, or a list such as 0,3,7; `3,` is seed 3 alone.")
+    str | None,
+    typer.Option("--seeds", help="A count, or a list such as 0,3,7; `3,` is seed 3 alone."),
 ]
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", help="Only this variant (repeatable).")

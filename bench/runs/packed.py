@@ -96,6 +96,7 @@ def _result(root: Path, folder: str, text: Any, history: Any) -> dict[str, Any]:
     if not sound:
         raise UnfitFileError(f"{where}: was changed, or is not one")
     result = shapes.plain(result, where)
+    assert isinstance(result, dict)
     shapes.check(Result, result, where)
     if not folder.endswith(f"-{result.get('digest')}"):
         raise UnfitFileError(f"{where}: digest: of another run")

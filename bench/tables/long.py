@@ -37,6 +37,8 @@ NUMBERS = (
 )
 """What is known of it: accuracies in percent, parameters and FLOPs in millions; null is missing.
 ``weight``: how many cells of the space the cell stands for, where the table is a sample of them."""
+AMOUNTS = ("parameters", "flops", "train_seconds", "weight")
+"""Of the numbers, those that cannot be below zero."""
 METADATA = b"bench.truth"
 """Key of the schema's metadata: JSON with source, sha256, api, provenance, format, and space
 (as `bench.contracts.registry.dump` writes it) where the cells are not told by their strings alone."""
@@ -167,7 +169,8 @@ def _space(said: Mapping[str, str], cells: Sequence[str | None], source: str) ->
 
 
 def check(table: Any, space: Space, source: str) -> list[str]:
-    """Refuse unnamed trials, what is no cell, repeated trials, or accuracies outside 0..100.
+    """Refuse unnamed trials, what is no cell, repeated trials, accuracies outside 0..100, and
+    amounts below zero.
 
     Returns the cells as the space writes them.
     """
@@ -185,6 +188,12 @@ def check(table: Any, space: Space, source: str) -> list[str]:
             values = np.asarray(table[name].to_numpy(), np.float64)
             if not np.isnan(values).all():
                 check_percent(values, source, name, rows=rows)
+    for name in AMOUNTS:
+        if name in table.column_names:
+            values = np.asarray(table[name].to_numpy(), np.float64)
+            if len(below := np.flatnonzero(values < 0)):
+                at = int(below[0])
+                raise TruthError(f"{source}: row {rows[at]}: {name} is {values[at]:g}, below zero")
     return list(keys[0])
 
 

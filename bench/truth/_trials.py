@@ -94,7 +94,7 @@ def compact(result: dict[Any, Any]) -> None:
     times = result.get("train_times")
     if type(times) is dict or type(times) is Mapping:
         values = list(times.values())
-        if values and all(type(value) is float for value in values):
+        if values and all(type(value) is float and not value < 0 for value in values):
             result["train_times"] = {last: sum(values)}
     for field in ("train_acc5es", "eval_times", "arch_config", "latency", "net_state_dict"):
         result[field] = None
@@ -164,7 +164,7 @@ def _seconds(result: Row) -> float | None:
     times = result.get("train_times")
     if times is None:
         return None
-    values = [number(value, "train_times") for value in _dict(times, "train_times").values()]
+    values = [amount(value, "train_times") for value in _dict(times, "train_times").values()]
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
 
@@ -184,6 +184,14 @@ def number(value: Any, field: str) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def amount(value: Any, field: str) -> float | None:
+    """Return a number as `number` does; raises TruthError also where it is below zero."""
+    found = number(value, field)
+    if found is not None and found < 0:
+        raise TruthError(f"{field} is {found:g}, below zero")
+    return found
+
+
 def _costs(of_seed: dict[int, Row], field: str, dataset: str) -> dict[int, float | None]:
     """Return parameters or FLOPs (millions) per seed.
 
@@ -191,7 +199,7 @@ def _costs(of_seed: dict[int, Row], field: str, dataset: str) -> dict[int, float
     repair is to believe seed 888 where the seeds disagree.
     """
     costs = {
-        seed: number(result.get(field), f"{dataset} seed {seed}: {field}")
+        seed: amount(result.get(field), f"{dataset} seed {seed}: {field}")
         for seed, result in of_seed.items()
     }
     if len({f"{cost:.5f}" for cost in costs.values() if cost is not None}) > 1 and 888 in costs:

@@ -61,7 +61,7 @@ def test_selection_follows_the_variant_unless_named(tmp_path):
     assert (a.settings.selection.name, b.settings.selection.name) == ("best_sampled", "argmax")
 
 
-@pytest.mark.parametrize(("given", "expected"), [("3", (0, 1, 2)), ("4,1", (4, 1))])
+@pytest.mark.parametrize(("given", "expected"), [("3", (0, 1, 2)), ("4,1", (4, 1)), ("3,", (3,))])
 def test_seeds(tmp_path, given, expected):
     assert read(tmp_path, GOOD, seeds=given).seeds == expected
 

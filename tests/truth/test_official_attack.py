@@ -22,6 +22,7 @@ import torch
 from bench.contracts.truth import TruthError
 from bench.truth import _import_worker as worker
 from bench.truth import _plain as plain
+from bench.truth import _trials
 from bench.truth._official import import_official
 from tests.truth import builders
 
@@ -211,6 +212,26 @@ def test_every_field_of_every_type(
             assert done["trials"] == 2 and done["values"] in range(11, 15)
     assert refused > 10
     assert time.monotonic() - began < 120
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+@pytest.mark.parametrize("field", ["params", "flop", "train_times"])
+def test_amounts_below_zero_are_refused(
+    small: dict[str, Any], tmp_path: Path, field: str, sweep: bool
+) -> None:
+    content = copy.deepcopy(small)
+    trials = content["arch2infos"][0]["less"]["all_results"]
+    trial = next(iter(trials.values()))
+    if field == "train_times":
+        trial[field] = {**trial[field], next(iter(trial[field])): -1.5}
+    else:
+        trial[field] = -1.5
+    if sweep:  # what later files of a sweep keep of a trial hides nothing
+        _trials.compact(trial)
+    path = tmp_path / "t.pickle.pbz2"
+    path.write_bytes(bz2.compress(pickle.dumps(content, protocol=4), 1))
+    with pytest.raises(TruthError, match=rf"^t: .*cell 0.*{field} is -1\.5, below zero"):
+        worker.convert(path, tmp_path / "t.parquet", "t")
 
 
 @pytest.mark.parametrize("kind", values())

@@ -246,13 +246,17 @@ def test_measurements_that_are_not_there(
         ("test_accuracy", 1, 101.0, "row 2: test_accuracy is 101"),
         ("arch", 2, "|x~0|", "row 3"),
         ("dataset", 0, None, "column dataset has empty rows"),
+        ("parameters", 1, -0.1, "row 2: parameters is -0.1, below zero"),
+        ("flops", 0, -1.0, "row 1: flops is -1, below zero"),
+        ("train_seconds", 1, -1.0, "row 2: train_seconds is -1, below zero"),
+        ("weight", 1, -2.0, "row 2: weight is -2, below zero"),
     ],
 )
 def test_long_tables_that_are_refused(
     column: str, row: int, value: Any, expected: str, tmp_path: Path
 ) -> None:
     trials = {name: list(values) for name, values in TRIALS.items()}
-    trials[column][row] = value
+    trials.setdefault(column, [1.0] * len(trials["arch"]))[row] = value
     with pytest.raises(TruthError, match=expected):
         long.write(tmp_path / "t.parquet", trials, ORIGIN)
     pq.write_table(pa.table(trials), tmp_path / "other.parquet")  # made by someone else
