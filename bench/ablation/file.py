@@ -113,6 +113,8 @@ def read_ablation(
 
     Parameters
     ----------
+    path
+        The file, or the name of one that is shipped.
     profile
         A name under ``profiles/`` beside the file or above it, or a path to a YAML file.
     sets
@@ -120,10 +122,15 @@ def read_ablation(
     seeds
         A count (``5``) or a list (``0,3,7``); overrides the profile's.
     until
-        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until
-        the contrast is decided or it is spent.
+        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until the contrast
+        is decided or it is spent.
     seed_offset
         Added to every seed: the same question asked of others.
+
+    Returns
+    -------
+    Ablation
+        The question, its contrast by metric names, and every arm with the settings that it ends up with.
 
     Raises
     ------

@@ -105,6 +105,8 @@ def load(seam: str, name: str) -> type[Any]:
         When no file of the seam is named so.
     PluginError
         When it is the user's own and cannot be loaded.
+    TypeError
+        When a file of the package holds not exactly one member.
     """
     if name in _shipped(seam):
         module = importlib.import_module(f"bench.{seam}.{name}")

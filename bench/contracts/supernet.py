@@ -232,6 +232,11 @@ class Standalone(nn.Module):
         -------
         tuple[Tensor, Tensor | None]
             (logits [B, classes], the auxiliary head's logits [B, classes] or None).
+
+        Raises
+        ------
+        NotImplementedError
+            Unless a space's network says what it does.
         """
         raise NotImplementedError
 

@@ -75,10 +75,12 @@ class Variant(Declared):
 
         Parameters
         ----------
-        space, moment
-            What is searched, and when this is asked.
+        space
+            What is searched.
         kept
             The operations that compete on every edge until here; None: all.
+        moment
+            When this is asked.
 
         Returns
         -------
@@ -130,10 +132,12 @@ class Variant(Declared):
 
         Parameters
         ----------
-        space, moment
-            What is searched, and when this is asked.
+        space
+            What is searched.
         architecture
             Name → parameter, ``alpha`` [E, O] among them.
+        moment
+            When this is asked.
 
         Returns
         -------
@@ -183,10 +187,12 @@ class Variant(Declared):
         ----------
         y, x
             [B, C, H, W] each; where the edge has stride 2, ``x`` is averaged over 2x2 pixels.
-        site, moment
-            Where in the supernet, and when.
+        site
+            Where in the supernet.
         architecture
             Name → parameter, ``alpha`` [E, O] among them.
+        moment
+            When this is asked.
 
         Returns
         -------

@@ -73,6 +73,16 @@ def seal(result: dict[str, Any]) -> dict[str, Any]:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Return a run's result; None where there is none, or it or a file that it names is damaged.
 
+    Parameters
+    ----------
+    folder
+        Of a run.
+
+    Returns
+    -------
+    dict[str, Any] | None
+        What ``result.json`` holds; `bench.runs.shapes.Result` says which keys there are.
+
     Raises
     ------
     OSError
@@ -242,9 +252,16 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
 
     Parameters
     ----------
+    folder
+        Of a run.
     own
-        Whether this program has just written it; what others may have written downloads and
-        executes nothing (`RunSpec.foreign`).
+        Whether this program has just written it; what others may have written downloads and executes nothing
+        (`RunSpec.foreign`).
+
+    Returns
+    -------
+    RunSpec
+        The specification, whose digest is the one in the folder's name.
 
     Raises
     ------
