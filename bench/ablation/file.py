@@ -168,6 +168,7 @@ def read_ablation(
         file.contrast,
         file.explanation,
         {arm.label: {i.name for i in arm.settings.instruments} for arm in arms},
+        {arm.label: arm.settings.space.says_nothing for arm in arms},
     )
     if seeds is not None:
         seed_value, seed_where = (

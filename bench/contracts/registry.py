@@ -68,13 +68,36 @@ def or_own(word: str, known: list[str]) -> str:
 
 
 def names(seam: str) -> list[str]:
-    """Return the names of a seam's members, sorted, without importing those of the package."""
+    """Return the names of a seam's members, sorted, without importing those of the package.
+
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+
+    Returns
+    -------
+    list[str]
+        The package's own members and the user's.
+    """
     own, outside = _shipped(seam), _outside()
     return sorted({*own, *plugins.installed(seam), *outside.get(seam, {})})
 
 
 def load(seam: str, name: str) -> type[Any]:
     """Return the class of a member.
+
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+    name
+        Of a member.
+
+    Returns
+    -------
+    type[Any]
+        The class, which implements the seam's contract.
 
     Raises
     ------
@@ -186,6 +209,24 @@ def parse(seam: str, value: Any) -> Any:
     """Make a member from what stands in an ablation file: its name, or a mapping with ``name``.
 
     A ``preset`` in the mapping gives the parameters that the mapping itself does not.
+
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+    value
+        A name, a mapping with ``name`` and parameters, or a member.
+
+    Returns
+    -------
+    Any
+        The member.
+
+    Raises
+    ------
+    ValueError
+        When there is no such member or preset, or a parameter is not what it should be; a
+        `pydantic.ValidationError` names the parameter.
     """
     contract = contract_of(seam)
     if isinstance(value, contract):
@@ -210,5 +251,16 @@ def parse(seam: str, value: Any) -> Any:
 
 
 def dump(member: Member) -> dict[str, Any]:
-    """Return a member as a mapping that `parse` reads back."""
+    """Return a member as a mapping that `parse` reads back.
+
+    Parameters
+    ----------
+    member
+        Of any seam.
+
+    Returns
+    -------
+    dict[str, Any]
+        ``name`` and the parameters, plain enough for JSON.
+    """
     return {"name": member.name, **member.model_dump(mode="json")}
