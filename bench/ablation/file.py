@@ -14,6 +14,7 @@ from bench.ablation.asked import checked
 from bench.ablation.criteria import Explanation
 from bench.ablation.layers import Layer, assignment, named
 from bench.ablation.places import ablation_file, profile_file
+from bench.ablation.relative import relative, resolved
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import plugins, registry
 from bench.contracts.plain import Plain
@@ -269,6 +270,9 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list
                 where = {
                     path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
+                if relative(value):
+                    others = base.read(Settings, here).model_dump()
+                    value = resolved(value, others[key], (key,), where, here)
                 layer.put((key,), value, where)
             else:
                 hint = registry.or_own(key, [*known, *Settings.model_fields])

@@ -80,7 +80,7 @@ def test_one_set_gives_it_at_every_scale(profile):
     assert (plain.space.running_statistics, other.space.running_statistics) == (False, True)
     assert other.search.order == "architecture_first" and not other.search.weights.nesterov
     assert other.search.weights.weight_decay == 3e-4
-    stated = {"smoke": 2, "quick": 12, "laptop": 50}
+    stated = {"smoke": 2, "quick": 12, "laptop": 8}
     assert other.search.epochs == stated.get(profile, 100)
     assert plain.search.epochs == stated.get(profile, 50)
     assert other.space.channels == plain.space.channels
