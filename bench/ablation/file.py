@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from bench.ablation.asked import checked
 from bench.ablation.criteria import Explanation
-from bench.ablation.layers import Layer, assignment, named
+from bench.ablation.layers import Layer, assignment
+from bench.ablation.mistakes import named
 from bench.ablation.places import ablation_file, profile_file
 from bench.ablation.relative import relative, resolved
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
@@ -153,7 +154,7 @@ def read_ablation(
     try:
         file = AblationFile.model_validate(document.data)
     except ValidationError as error:
-        raise named(error, document) from None
+        raise named(error, document, AblationFile, document.data) from None
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     _use_plugins(document, file.plugins)
@@ -301,7 +302,8 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
     try:
         found: Variant = registry.parse("variants", {**parameters, "name": at[-1]})
     except ValidationError as error:
-        raise named(error, document, at) from None
+        kind = registry.load("variants", str(at[-1]))
+        raise named(error, document, kind, parameters, at) from None
     except ValueError as error:  # no such preset
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None

@@ -272,7 +272,7 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     """
     from pydantic import ValidationError
 
-    from bench.ablation.layers import first_error  # late: needs torch, as specifications do
+    from bench.ablation.mistakes import first_error  # late: needs torch, as specifications do
     from bench.runs.spec import SCHEMA, RunSpec  # late: whoever only looks at results needs none
 
     content = read_sealed(folder / SPEC)
@@ -286,7 +286,7 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     try:
         spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
     except ValidationError as error:
-        at, message = first_error(error)
+        at, message = first_error(error, RunSpec, content)
         raise ValueError(f"{folder / SPEC}: {shapes.dotted(tuple(at))}: {message}") from None
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")

@@ -190,7 +190,7 @@ def test_networks_without_an_auxiliary_head_refuse_one() -> None:
         ),
         (
             ["truth.name=standalone", "truth.epochs=2", "truth.training.epochs=3"],
-            r"training.epochs: say it as truth.epochs",
+            r"truth.training: say epochs as truth.epochs",
         ),
         (["truth.name=standalone", "truth.epochs=0"], r"truth.epochs"),
     ],
