@@ -23,10 +23,10 @@ FORGED = {
     "ablation/yamlfile.py": "ablation/test_malformed.py::test_hundreds_of_malformed_files",
     "commands/pack.py": BYTES,
     "contracts/identity.py": BYTES,
-    "data/_cache.py": "data/test_image_folder.py::test_a_forged_head_of_what_is_kept_is_made_again",
+    "data/_cache.py": "data/test_image_cache.py::test_a_forged_head_of_what_is_kept_is_made_again",
     "data/_decode.py": "data/test_image_folder.py::test_what_is_no_sound_image_is_named_in_one_line",
     "data/_digits.py": SHIPPED,
-    "data/image_folder.py": "data/test_image_folder.py::"
+    "data/image_folder.py": "data/test_image_cache.py::"
     "test_pixels_of_another_form_are_decoded_again_though_their_checksum_is_right",
     "executors/slurm.py": "executors/test_forged_names.py::test_a_forged_job_is_none_of_ours_to_cancel",
     "files.py": WRAPPED,

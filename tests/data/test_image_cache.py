@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -177,3 +178,61 @@ def test_no_home_is_no_fault(root, tmp_path):
     )
     assert done.stdout.strip() == "8", done.stderr
     assert "BENCH_CACHE" in done.stderr and not list((tmp_path / "cwd").iterdir())
+
+
+def forge(file, change):
+    """Write what was kept anew, with another content and the right checksum."""
+    arrays = _cache.load(file.name)
+    _cache.save(file.name, **change(arrays))
+
+
+FORGED = {
+    "nothing in it": lambda a: {},
+    "no labels": lambda a: {"pixels": a["pixels"]},
+    "one more": lambda a: {**a, "more": a["labels"]},
+    "other names": lambda a: {"x": a["pixels"], "y": a["labels"]},
+    "fewer images": lambda a: {**a, "pixels": a["pixels"][1:]},
+    "grey": lambda a: {**a, "pixels": a["pixels"][:, :1]},
+    "flat": lambda a: {**a, "pixels": a["pixels"].reshape(len(a["pixels"]), -1)},
+    "no pixel": lambda a: {**a, "pixels": a["pixels"][:, :, :0]},
+    "floats": lambda a: {**a, "pixels": a["pixels"].astype(np.float64)},
+    "texts": lambda a: {**a, "labels": a["labels"].astype("U8")},
+    "other labels": lambda a: {**a, "labels": a["labels"][::-1].copy()},
+    "a class too many": lambda a: {**a, "labels": a["labels"] + 10**6},
+    "labels of 32 bits": lambda a: {**a, "labels": a["labels"].astype(np.int32)},
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_pixels_of_another_form_are_decoded_again_though_their_checksum_is_right(
+    root, cache, monkeypatch, kind
+):
+    first = source(root).load()
+    (file,) = cache.glob("images-*")
+    forge(file, FORGED[kind])
+    counted = decoded(monkeypatch)
+    again = source(root).load()
+    assert len(counted) == 8
+    assert torch.equal(again.pixels, first.pixels) and torch.equal(again.labels, first.labels)
+
+
+@pytest.mark.parametrize("kept", [{}, {"hash": np.zeros(3, np.uint8)}, {"hash": np.zeros(32)}])
+def test_a_hash_of_another_form_is_found_again(root, cache, kept):
+    content = source(root).content()
+    (file,) = cache.glob("files-*")
+    forge(file, lambda _: kept)
+    assert source(root).content() == content
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"text", b"[]", b'{"key": 3}', b'{"key": "KEY"}', b'{"key": "KEY", "arrays": 3}',
+     b'{"key": "KEY", "arrays": ["x", "x"]}', b'{"key": "KEY", "arrays": [[1]]}', b"[" * 3000,
+     b'{"key": "KEY", "arrays": [' + b'"x",' * 900 + b'"x"]}'],
+)  # fmt: skip
+def test_a_forged_head_of_what_is_kept_is_made_again(root, cache, told):
+    first = source(root).load()
+    (file,) = cache.glob("images-*")
+    sound = file.read_bytes().split(b"\n", 2)
+    file.write_bytes(b"\n".join((sound[0], told.replace(b"KEY", file.name.encode()), sound[2])))
+    assert torch.equal(source(root).load().pixels, first.pixels)
