@@ -1,5 +1,7 @@
 """What costs most when masked; intervals of five epochs; two edges of a node by removal."""
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 from tests.golden.harness import DARTS, NB201
@@ -35,6 +37,7 @@ def play(rule, space, worth=None, importance=None):
                 "data": {"name": "digits", "size": 32},
                 "device": "cpu",
                 "ranking": None,
+                "kernel": "torch",
                 "search": {"epochs": 1, "batch": 16},
             }
         )
@@ -136,7 +139,39 @@ def masked(make):
         kind._score = before
     yield "an edge is masked whole", gone[0], [1.0, 1.0, 0.0, 1.0, 1.0, 1.0]
     yield "it matters as much as it costs", worth, (-7, 0.5)
+    yield from scored(rule)
     yield from projected()
+
+
+def scored(rule):
+    """Right answers, and the loss summed over all images, in batches of the rule's size."""
+    import torch
+
+    from bench.contracts import registry
+
+    pixels, labels = torch.zeros(5, 1, 8, 8), torch.tensor([0, 1, 1, 0, 1])
+    digits = registry.parse("data", {"name": "digits", "size": 40}).halves().valid
+    images = replace(digits, pixels=pixels, labels=labels)
+    answers = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.5], [0.0, 4.0]])
+    sizes, done = [], 0
+
+    def logits(state, moment, batch, mixture, pure):
+        nonlocal done
+        sizes.append(len(batch.labels))
+        found = answers[done : done + len(batch.labels)]
+        done += len(batch.labels)
+        return found
+
+    setup = SimpleNamespace(
+        moment=lambda state, phase: phase,
+        data=SimpleNamespace(valid=images),
+        logits=logits,
+    )
+    right, minus_loss = type(rule)(batch=2)._score(setup, None, None)
+    # −log softmax of the label, by hand: log(1 + e^−d) with d = 2, 1, −3, −0.5, 4.
+    loss = sum(math.log(1 + math.exp(-d)) for d in (2, 1, -3, -0.5, 4))
+    yield "right answers", right, 3
+    yield "minus the loss of all images", minus_loss, -loss
 
 
 def projected():
