@@ -37,5 +37,6 @@ def unmoved(q):
 
 
 EQUIVALENT = {
-    "first <= t < self.T -> first <= t <= self.T": "after the last step there is no batch"
+    "first <= t < self.T -> first <= t <= self.T": "after the last step there is no batch",
+    "False -> True": "whether a graph is kept costs memory and changes no number",
 }

@@ -11,7 +11,7 @@ SOURCE = (
 )
 
 
-def play(variant, decay=3e-4, epochs=26, spoiled=None):
+def play(variant, decay=3e-4, epochs=26, spoiled=None, growth=2.0):
     """Search with an eigenvalue that doubles every epoch; return the returns, state and last snapshots.
 
     α says which epoch it is; ``spoiled`` is an epoch after which somebody restarts the optimiser.
@@ -24,7 +24,7 @@ def play(variant, decay=3e-4, epochs=26, spoiled=None):
             pass
 
         def observe(self, setup, state):
-            return {"hessian_eigenvalue_max": 2.0**state.epoch}
+            return {"hessian_eigenvalue_max": growth**state.epoch}
 
     setup, state = searching(variant, epochs=epochs, weights={"weight_decay": decay})
     returns, held = [], []
@@ -49,7 +49,7 @@ def play(variant, decay=3e-4, epochs=26, spoiled=None):
                 returns.append((epoch, state.epoch, now, alpha, other, len(state.history), held))
     finally:
         helper.AlphaHessian = kept
-    return returns, state
+    return returns, state, held
 
 
 def table(make):
@@ -68,7 +68,7 @@ def table(make):
     for name, (at, back, states) in {
         "paper": (10, 3, [*range(3, 10)]), "code": (23, 11, [*range(11, 23, 2)]),
     }.items():  # fmt: skip
-        returns, state = play(make(name))
+        returns, state, _ = play(make(name))
         told = [(at, back, decay, back, back, back, states) for decay in (3e-3, 3e-2)]
         yield (
             f"{name}: from where, to where, weight decay, α, others, history, states",
@@ -78,15 +78,19 @@ def table(make):
         yield f"{name}: then on to the end", state.epoch, 26
         last = state.history[-1 if name == "paper" else -2]
         yield f"{name}: the history says", (last["weight_decay"], last["rollbacks"]), (3e-2, 2)
-    returns, state = play(make(first=5))
+    returns, *_ = play(make(first=5))
     yield "no earlier than asked", [r[:2] for r in returns], [(12, 5), (12, 5)]
     yield "returns at most", make().times, 4
-    returns, _ = play(make(times=1))
+    returns, *_ = play(make(times=1))
     yield "once", [r[2] for r in returns], [3e-3]
     yield "no decay, nothing to multiply", play(make(), decay=0.0)[0], []
     yield "in nothing more than most", play(make(), decay=4e-3)[0], []
-    _, state = play(make(times=1), spoiled=20)
+    _, state, _ = play(make(times=1), spoiled=20)
     found = state.weight_optimizer.param_groups[0]["weight_decay"]
+    for name, last in (("paper", [*range(19, 26)]), ("code", [*range(15, 26, 2)])):
+        returns, state, held = play(make(name), growth=1.0)
+        yield f"{name}: states that are held", (returns, held), ([], last)
+        yield f"{name}: nothing happened", state.history[0]["rollbacks"], 0
     yield "whoever restarts the optimiser", found, 3e-3
     yield "no rule", play(make(rule=None), epochs=3)[1].history, [{"epoch": e} for e in (1, 2, 3)]
     settings = [make().weight_settings(m) for m in ({}, {"weight_decay": 3e-3})]

@@ -143,6 +143,7 @@ EQUIVALENT = {
     "moved - x * moved.sum(-1, keepdim=True) -> moved + x * moved.sum(-1, keepdim=True)": (
         "what is added in the draw's own direction goes when it is normalised"
     ),
+    "state.epoch >= epochs -> state.epoch > epochs": "at the end no further stage begins",
     "max(self.K) -> min(self.K)": "one in one is an ordinary supernet",
     "min(self.K) -> max(self.K)": "refuses what no schedule can be",
     "min(self.K) < 1 or any((a % b for a, b in zip(self.K, self.K[1:], strict=False))) -> "

@@ -25,4 +25,4 @@ def table(make):
     yield "an image keeps all of the edge or nothing", whole, True
 
 
-EQUIVALENT = {"p == 0 -> p == 1": "a mask that drops nothing is all ones"}
+EQUIVALENT = {"0 -> 1": "a mask that drops nothing is all ones"}

@@ -46,7 +46,7 @@ def table(make):
     yield (
         "a weight at rest beside one that moves",
         make().agreement(both, known),
-        25 / (26 * 26) ** 0.5,
+        25 / (25 * 27) ** 0.5,
     )
     unreached = nn.Parameter(torch.zeros(2, 2))
     both = [(one, slice(0, 2)), (unreached, slice(0, 2))]
