@@ -96,3 +96,6 @@ def shrinking(make):
 INERT = {
     "max(1, length)": "a stage of no epochs",
 }
+EQUIVALENT = {
+    "state.epoch >= epochs -> state.epoch > epochs": "at the end no further stage begins",
+}
