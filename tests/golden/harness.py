@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
+import json
 import math
 import pkgutil
 import sys
@@ -52,8 +54,7 @@ class Maker:
 
 def searching(*variants, epochs=3, **changes):
     """Return setup and initial state of a small search of ``epochs`` epochs, on digits."""
-    from bench.search.settings import Settings
-    from bench.search.setup import build, initial_state
+    from bench.search.setup import initial_state
 
     base = {
         "space": registry.dump(NB201),
@@ -63,8 +64,18 @@ def searching(*variants, epochs=3, **changes):
         "kernel": "torch",  # a table needs no compiler
         "search": {"epochs": epochs, "batch": 32, **changes},
     }
-    setup = build(Settings.model_validate(base), list(variants), 0)
+    setup = _plain(json.dumps(base))
+    if variants:
+        setup = setup.having(composition=Composition(variants, setup.space))
     return setup, initial_state(setup)
+
+
+@functools.cache
+def _plain(settings):
+    from bench.search.settings import Settings
+    from bench.search.setup import build
+
+    return build(Settings.model_validate_json(settings), [], 0)
 
 
 def near(found, published):

@@ -38,5 +38,6 @@ def unmoved(q):
 
 EQUIVALENT = {
     "first <= t < self.T -> first <= t <= self.T": "after the last step there is no batch",
+    "pairs and flat -> pairs or flat": "of no outputs torch gives zeros too",
     "False -> True": "whether a graph is kept costs memory and changes no number",
 }

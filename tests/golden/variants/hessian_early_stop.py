@@ -66,7 +66,7 @@ def table(make):
         yield f"{name}: nothing at zero", acts(variant, lambda e: 0.0), None
         yield f"{name}: nothing below zero", acts(variant, lambda e: -1.0 if e < 21 else -9.0), None
         # Whatever the size of the eigenvalues.
-        small = acts(variant, lambda e: 0.01 * 2.0**e)
+        small = acts(variant, lambda e: 1e-9 * 2.0**e)
         yield f"{name}: from small ones too", small, acts(variant, rising)
     yield from measured(make)
     yield "code: not in the last epoch", acts(code, step(31, 9.0), 31), None
