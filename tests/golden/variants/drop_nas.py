@@ -72,6 +72,15 @@ def table(make):
     yield "where nothing is dropped, none", paper.step_architecture(whole, at())["alpha"], AFTER
     loose = make(adjust=False).step_architecture(step, at())["alpha"]
     yield "without it, the optimiser's", loose, AFTER
+    off = make(rate=0.0)
+    yield "off: nothing is drawn", off.drop(NB201, None, at(3)), None
+    yield "off: the optimiser's", off.step_architecture(step, at())["alpha"], AFTER
 
 
 INERT = {"part=0": "one stream for all passes, whichever it is"}
+EQUIVALENT = {
+    "space.operations[o] in space.weight_free -> space.operations[o] not in space.weight_free": (
+        "the same two groups, drawn in the other order"
+    ),
+    "u >= probability -> u > probability": "no draw is just that",
+}
