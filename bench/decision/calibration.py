@@ -18,7 +18,7 @@ from scipy import stats
 from bench.ablation.criteria import Criterion, Failed, judge, together
 from bench.decision.power import Outcome, campaigns
 from bench.decision.sequential import Question
-from bench.statistics import Floats
+from bench.statistics import Floats, student_half_width
 
 REPLAYS, MOST = 10_000, 64
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
@@ -130,8 +130,7 @@ def student(name: str, count: int, seeds: int, replays: int) -> float:
     """Return the same for the rule that was replaced: any of ``count`` criteria refutes, by Student's t."""
     rng = np.random.default_rng(seeds)
     d = np.stack([[BOUNDARY[name](rng, seeds) for _ in range(count)] for _ in range(replays)])
-    half = stats.t.ppf(0.975, seeds - 1) * d.std(axis=2, ddof=1) / np.sqrt(seeds)
-    return float((d.mean(axis=2) + half < 1).any(axis=1).mean())
+    return float((d.mean(axis=2) + student_half_width(d) < 1).any(axis=1).mean())
 
 
 def holm_is_used(count: int) -> bool:

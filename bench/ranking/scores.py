@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.files import UnfitFileError, read
+from bench.written import one_line
 
 LARGEST = 16_000_000
 """Bytes of a file; the scores of a whole space have 2 million."""
@@ -50,7 +51,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     except (pa.ArrowException, ValueError, TypeError) as error:
         if isinstance(error, UnfitFileError):
             raise
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise UnfitFileError(f"{path}: not a table of scores ({reason})") from None
     for name in texts:
         frame[name] = frame[name].astype(object)

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.files import write_atomically
-from bench.metrics import METRICS, MISSING, bounds, listed, metric, number, plural
+from bench.metrics import METRICS, bounds, listed, metric, number, plural
 from bench.names import shown
 from bench.report import svg
 from bench.report.arms import describe
@@ -26,6 +26,7 @@ from bench.report.notes import arithmetic, notes, stale
 from bench.report.summary import Summary
 from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
 from bench.runs.manifest import MANIFEST
+from bench.written import MISSING
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import terminal
-from bench.metrics import MISSING, bounds, duration, listed, metric, number, p_text
+from bench.metrics import bounds, listed, metric, number, p_text
 from bench.report.arms import describe
 from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
 from bench.statistics import Interval
+from bench.written import MISSING, duration
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """With what a cell begins that a spreadsheet would calculate."""
@@ -108,7 +109,7 @@ def _variants(summary: Summary, width: int) -> tuple[Table, list[str]]:
 
 
 def _too_many(cells: dict[str, list[str]], room: int) -> list[str]:
-    """Return the headings, dearest last, without which the columns fit into so much room."""
+    """Return the headings, the least missed first, without which the columns fit into so much room."""
     widths = {
         heading: 1 + max(cell_len(line) for text in (heading, *texts) for line in text.split("\n"))
         for heading, texts in cells.items()

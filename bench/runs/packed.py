@@ -21,6 +21,7 @@ from bench.files import UnfitFileError, read, write_atomically
 from bench.ranking.scores import read_scores
 from bench.runs import store
 from bench.runs.manifest import MANIFEST, read_manifest
+from bench.written import finite
 
 HASHES, RESULTS, TABLE, SCORES = "hashes.json", "results.parquet", "runs.csv", "scores"
 COLUMNS = ("folder", "result", "history")
@@ -177,4 +178,4 @@ def damage(root: Path) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(store.finite(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(finite(value), separators=(",", ":"), allow_nan=False)

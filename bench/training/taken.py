@@ -14,6 +14,7 @@ from bench.contracts.data import Images
 from bench.runs import checkpoint, store
 from bench.training.takeaway import TakeawayError
 from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe
+from bench.written import one_line
 
 SAMPLE = 8
 
@@ -59,9 +60,7 @@ def _trained(folder: Path) -> tuple[nn.Module, dict[str, Any], Tensor, Images]:
     try:
         network.load_state_dict(saved["network"])
     except (KeyError, RuntimeError) as error:
-        raise TakeawayError(
-            f"{folder / CHECKPOINT}: {' '.join(str(error).split())[:120]}"
-        ) from None
+        raise TakeawayError(f"{folder / CHECKPOINT}: {one_line(error, 120)}") from None
     keep = {key: told[key] for key in told if key not in ("history", "checksum")}
     return (
         network,
