@@ -111,7 +111,7 @@ def _replay(
     frame = replayed.read(logs)
     obtained = replayed.obtain(table, frame)
     page = logs_page.to_markdown(table, obtained, frame)
-    told = [logs_page.plain(record) for record in logs_page.records(obtained)]
+    told = [finite(record) for record in logs_page.records(obtained)]
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else page, nl=as_json)
     if output is not None:
         import pandas as pd
