@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,15 +136,6 @@ def _plain(value: Any, depth: int) -> Any:
     except _Odd as odd:
         odd.at = (key, *odd.at)
         raise
-
-
-ODD = re.compile(rb"\\|e\+\d{3}|\d{19}|[^\x00-\x7f]|\n {32}")
-"""In JSON as this program writes it: an escape, a large number, or something far inside."""
-
-
-def surely_plain(text: bytes) -> bool:
-    """Say whether `plain` would change nothing in what JSON of this program's own form says."""
-    return ODD.search(text) is None
 
 
 def check(kind: type[Shape], value: Any, source: Path | str) -> None:

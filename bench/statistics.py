@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -99,13 +100,11 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
     ValueError
         Unless 0 ≤ successes ≤ total.
     """
-    from scipy import stats  # late: takes a second
-
     if not 0 <= successes <= total:
         raise ValueError(f"need 0 <= successes <= total, not {successes} of {total}")
     if total == 0:
         return Interval(math.nan, 0.0, 1.0)
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     p = successes / total
     centre = (p + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))

@@ -35,7 +35,8 @@ def report(
     ] = False,
 ) -> None:
     """Write the page of an ablation (or of each, with an index) and print its tables."""
-    from bench.report.page import ablations, write_index, write_page
+    from bench.report.index import ablations, write_index
+    from bench.report.page import write_page
     from bench.report.summary import Summary
     from bench.runs.manifest import MANIFEST
 

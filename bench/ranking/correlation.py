@@ -53,7 +53,9 @@ def _tied_weight(codes: NDArray[np.intp], weights: Floats) -> Floats:
     """Return Σ over groups of equal codes of the squared weight, per row of weights [R, n]."""
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    grouped: Floats = np.add.reduceat(weights[:, order], starts, axis=1)
+    grouped: Floats = weights[:, order]
+    if starts.size < codes.size:  # else each is a group of its own
+        grouped = np.add.reduceat(grouped, starts, axis=1)
     return np.asarray((grouped**2).sum(axis=1))
 
 
@@ -71,10 +73,16 @@ def _taus(scores: Floats, truth: Floats, weights: Floats) -> Floats:
     kind = np.float32 if small else np.float64
     a, b, w = x.astype(np.float32), y.astype(np.float32), weights.astype(kind)
     concordance = np.zeros(len(weights))
-    for start in range(0, x.size, BLOCK):
-        block = slice(start, start + BLOCK)
-        signs = np.sign(a[:, None] - a[block]) * np.sign(b[:, None] - b[block])
-        concordance += ((w @ signs.astype(kind)).astype(np.float64) * weights[:, block]).sum(axis=1)
+    block_size = BLOCK // 2 if small else BLOCK
+    for start in range(0, x.size, block_size):
+        block = slice(start, start + block_size)
+        # Every pair stands twice in the matrix. Where sums are exact, half of it is enough, twice.
+        rows = slice(start + block_size if small else None)
+        signs = np.sign(a[rows, None] - a[block]) * np.sign(b[rows, None] - b[block])
+        if small:
+            signs[:start] *= 2
+        sums = (w[:, rows] @ signs.astype(kind, copy=False)).astype(np.float64)
+        concordance += (sums * weights[:, block]).sum(axis=1)
     untied_x, untied_y = (total**2 - _tied_weight(codes, weights) for codes in (x, y))
     # Rounding may leave a trace of weight where there is none.
     undefined = np.minimum(untied_x, untied_y) <= 1e-12 * total**2
@@ -161,6 +169,10 @@ def tau_interval(
     taus = np.empty((resamples, seeds))
     for s, row in enumerate(rows):
         which, slot = np.nonzero(drawn == s)
+        if shared and weights is None:  # a seed drawn twice in a resample has the same τ twice
+            once, place = np.unique(which, return_inverse=True)
+            taus[which, slot] = _taus(row, y, common[once])[place]
+            continue
         counts = common[which] if shared else _draw(rng, which.size, n, strata)
         taus[which, slot] = _taus(row, y, counts if weights is None else counts * _vector(weights))
     estimate = float(np.mean([tau_b(row, y, weights) for row in rows]))

@@ -44,7 +44,11 @@ class Panel:
     x
         The epochs drawn [P]; of points, nothing.
     lines
-        What `curves` and `points` made, and ``extra`` marks and levels.
+        What `panel` and `points` made; ``marks`` and ``levels`` stand beside them.
+    variant
+        The number of the only variant that it shows, by which the page hides it; None: of all.
+    view
+        The least and the largest x of the axes where that is more than its own epochs.
     """
 
     title: str = ""
@@ -59,6 +63,20 @@ class Panel:
     lines: list[dict[str, Any]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
     levels: list[dict[str, Any]] = field(default_factory=list)
+    variant: int | None = None
+    view: tuple[float, float] | None = None
+
+    def rescale(self, low: float, high: float) -> None:
+        """Give it other bounds; what was placed between the old ones is moved."""
+        if (low, high) == (self.low, self.high):
+            return
+        scale = (self.high - self.low) / (high - low)
+        for mark in self.marks:
+            if "y" in mark:
+                mark["y"] = round((self.low - low) / (high - low) + mark["y"] * scale, 4)
+        for line in self.lines:
+            line.setdefault("in", [self.low, self.high])
+        self.low, self.high = low, high
 
     def plain(self) -> dict[str, Any]:
         """Return it as the page's script reads it."""
@@ -75,8 +93,10 @@ class Panel:
             "xHigh": self.x_high,
             "marks": self.marks,
             "levels": self.levels,
+            "v": self.variant,
+            "view": self.view,
         }
-        return {k: v for k, v in written.items() if v not in ("", []) or k == "x"}
+        return {k: v for k, v in written.items() if v not in ("", [], None) or k == "x"}
 
 
 @dataclass
@@ -87,6 +107,9 @@ class Chart:
     ----------
     variant
         The number of the only variant that it shows; None: of all.
+    kind
+        How the page's script lays it out: ``""`` one below the other or in ``columns``;
+        ``multiples``: small panels with axes in common, as many side by side as fit; ``forest``.
     """
 
     name: str
@@ -94,6 +117,7 @@ class Chart:
     panels: list[Panel]
     variant: int | None = None
     columns: int = 1
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not LABEL.fullmatch(self.name):
@@ -105,6 +129,7 @@ class Chart:
             "name": self.name,
             "title": self.title,
             "columns": self.columns,
+            "kind": self.kind,
             "panels": [panel.plain() for panel in self.panels],
         }
 
@@ -142,16 +167,20 @@ def thinned(epochs: Iterable[float], most: int) -> Floats:
     return chosen
 
 
-def panel(curves: Sequence[Curve], *, separate: bool = False, **named: Any) -> Panel:
+def panel(
+    curves: Sequence[Curve], *, separate: bool = False, banded: bool = False, **named: Any
+) -> Panel:
     """Return the panel of some curves, aggregated where there are many lines.
 
     Parameters
     ----------
     separate
         Draw seeds alone, without their mean.
+    banded
+        Draw a mean and a band however few they are.
     """
     lines = sum(len(curve.runs) for curve in curves)
-    many = lines > MANY
+    many = banded or lines > MANY
     found = [epochs for curve in curves for epochs, _ in curve.runs]
     epochs = np.unique(np.concatenate(found)) if found else np.zeros(0)
     grid = thinned(epochs, FEWER_POINTS if many else POINTS)

@@ -23,6 +23,7 @@ from bench.report.curves import (
     points,
     series,
 )
+from bench.report.multiples import FEW_ARMS, alike, each_beside, gathered, multiples
 from bench.report.pairs import gaps, pairs
 from bench.report.summary import Summary
 from bench.report.table import interval
@@ -41,8 +42,6 @@ TRAJECTORIES = {
 SMALL_SHARE = "p_"
 MOST = 60
 """Readings that have a figure; more are in the history alone."""
-FEW_ARMS = 8
-"""Variants up to which none is fainter than those of the contrast."""
 DOTS = 1200
 """Points of a scatter; more hide each other."""
 
@@ -66,24 +65,34 @@ def trajectories(summary: Summary, found: Readings) -> Iterator[Chart]:
         # Readings that instruments call details are no columns of the runs.
         if name in summary.runs and name not in TRAJECTORIES and not name.startswith(SMALL_SHARE)
     ]
+    ended = _ended(summary)
     for k, name in enumerate([*(name for name in TRAJECTORIES if name in names), *others][:MOST]):
         title = TRAJECTORIES.get(name, name.replace("_", " "))
-        yield Chart(
-            file_name("trajectory", f"{k}", name), title, [_trajectory(summary, found, name, title)]
+        called = file_name("trajectory", f"{k}", name)
+        panels = (
+            each_beside(summary, found, name)
+            if len(summary.labels) > FEW_ARMS
+            else [_trajectory(summary, found, name)]
         )
+        for part in panels:
+            _mark_ends(part, ended, found, name)
+            if name == "true_accuracy":
+                _references(part, summary)
+        if len(summary.labels) > FEW_ARMS:
+            yield multiples(called, title, panels)
+        else:
+            panels[0].title = title
+            yield Chart(called, title, panels)
 
 
-def _trajectory(summary: Summary, found: Readings, name: str, title: str) -> Panel:
+def _trajectory(summary: Summary, found: Readings, name: str) -> Panel:
     colours, markers = svg.colours(summary.labels), svg.markers(summary.labels)
-    contrast, many = summary.manifest["contrast"], len(summary.labels) > FEW_ARMS
     curves = []
     for i, label in enumerate(summary.labels):
         by_seed = found[label].get(name, {})
         # Whole numbers lie on top of each other: move seeds apart by less than they differ.
         apart = [
-            0.04 * (i - len(summary.labels) / 2) + 0.02 * k
-            if name == "skip_count" and not many
-            else 0.0
+            0.04 * (i - len(summary.labels) / 2) + 0.02 * k if name == "skip_count" else 0.0
             for k in range(len(by_seed))
         ]
         runs = [(x, y + shift) for (x, y), shift in zip(by_seed.values(), apart, strict=True)]
@@ -94,39 +103,44 @@ def _trajectory(summary: Summary, found: Readings, name: str, title: str) -> Pan
                 i,
                 name=label,
                 end=markers[label],
-                strong=not many or label in (contrast["of"], contrast["against"]),
             )
         )
-    made = panel([curve for curve in curves if curve.runs], title=title)
-    _mark_ends(made, summary, found, name)
-    if name == "true_accuracy":
-        _references(made, summary)
-    return made
+    return panel([curve for curve in curves if curve.runs])
 
 
-def _mark_ends(made: Panel, summary: Summary, found: Readings, name: str) -> None:
-    """Put a cross where a run ended before its time, a bar where it stopped itself."""
+def _ended(summary: Summary) -> list[dict[str, Any]]:
+    """Return the runs that did not go to the end: failed, or stopped by themselves."""
+    columns = ["label", "seed", "status"]
+    if "stopped_epoch" in summary.runs:
+        columns.append("stopped_epoch")
     order = {label: i for i, label in enumerate(summary.labels)}
-    columns = [
-        "label",
-        "seed",
-        "status",
-        *(["stopped_epoch"] if "stopped_epoch" in summary.runs else []),
+    return [
+        {**{str(key): value for key, value in row.items()}, "v": order[str(row["label"])]}
+        for row in summary.runs[columns].to_dict("records")
+        if row["status"] != "ok" or _number(row.get("stopped_epoch"))
     ]
-    for row in summary.runs[columns].to_dict("records"):
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def _mark_ends(made: Panel, ended: Sequence[dict[str, Any]], found: Readings, name: str) -> None:
+    """Put a cross where a run ended before its time, a bar where it stopped itself."""
+    for row in ended:
         run = found[row["label"]].get(name, {}).get(row["seed"])
         stop = row.get("stopped_epoch")
-        if run is None:
+        if run is None or made.variant not in (None, row["v"]):
             continue
         (x, y), at = run, -1
         if row["status"] == "ok":
-            if not isinstance(stop, int | float) or stop not in x:
+            if stop not in x:
                 continue
             at = list(x).index(stop)
         if np.isfinite(y[at]):
             made.marks.append(
                 {
-                    "v": order[row["label"]],
+                    "v": row["v"],
                     "x": float(x[at]),
                     "y": placed(float(y[at]), made.low, made.high),
                     "k": "x" if row["status"] != "ok" else "|",
@@ -140,21 +154,8 @@ def _references(made: Panel, summary: Summary) -> None:
     levels = truths[0] if truths else {}
     for key, text in (("best", "best cell"), ("random", "average cell")):
         if isinstance(level := levels.get(key), int | float):
-            _widen(made, level)
+            made.rescale(min(made.low, level), max(made.high, level))
             made.levels.append({"y": level, "text": f"{text} {number(level, 1)}"})
-
-
-def _widen(made: Panel, level: float) -> None:
-    """Make a level lie within the bounds, by moving what was placed between them."""
-    low, high = min(made.low, level), max(made.high, level)
-    if (low, high) == (made.low, made.high):
-        return
-    scale = (made.high - made.low) / (high - low)
-    for mark in made.marks:
-        mark["y"] = round((made.low - low) / (high - low) + mark["y"] * scale, 4)
-    for line in made.lines:
-        line["in"] = [made.low, made.high]
-    made.low, made.high = low, high
 
 
 def looks_of(summary: Summary, operations: Sequence[str]) -> dict[str, Look]:
@@ -193,20 +194,8 @@ def shares(summary: Summary, found: Readings) -> Iterator[Chart]:
             charts.append(
                 Chart(f"shares-{i}", f"mean mixture share per operation, {label}", [made], i)
             )
-    _alike(charts)
+    alike([part for chart in charts for part in chart.panels])
     yield from charts
-
-
-def _alike(charts: Sequence[Chart]) -> None:
-    """Give all panels one scale, so that they can be compared."""
-    panels = [part for chart in charts for part in chart.panels]
-    if not panels:
-        return
-    low, high = min(p.low for p in panels), max(p.high for p in panels)
-    for part in panels:
-        for line in part.lines:
-            line["in"] = [part.low, part.high]
-        part.low, part.high = low, high
 
 
 def alphas(summary: Summary) -> Iterator[Chart]:
@@ -232,7 +221,7 @@ def alphas(summary: Summary) -> Iterator[Chart]:
             ]
             panels.append(panel(curves, title=edge))
         chart = Chart(f"alpha-{i}", label, panels, i, columns=min(3, len(panels)))
-        _alike([chart])
+        alike(chart.panels)
         yield chart
 
 
@@ -281,7 +270,7 @@ def rankings(summary: Summary) -> Iterator[Chart]:
 def charts(summary: Summary) -> dict[str, list[Chart]]:
     """Return every figure that the page's script draws, by section of the page."""
     found = readings(summary)
-    return {
+    made = {
         "trajectories": list(trajectories(summary, found)),
         "pairs": list(pairs(summary, found)),
         "gaps": list(gaps(summary, found)),
@@ -289,3 +278,15 @@ def charts(summary: Summary) -> dict[str, list[Chart]]:
         "rankings": list(rankings(summary)),
         "alphas": list(alphas(summary)),
     }
+    if len(summary.labels) > FEW_ARMS:
+        for name, title in GATHERED.items():
+            made[name] = gathered(summary, name, title, made[name])
+    return made
+
+
+GATHERED = {
+    "gaps": "discretisation gap",
+    "shares": "mean mixture share per operation",
+    "rankings": "supernet score against true accuracy",
+}
+"""Sections with a figure per variant that become one of small panels where variants are many."""

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import importlib.resources
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup, escape
 
 from bench.files import write_atomically
-from bench.metrics import METRICS, bounds, listed, metric, number, plural
-from bench.names import shown
+from bench.metrics import bounds, metric, plural
 from bench.report import svg
+from bench.report.appendix import FEW_RUNS, downloads, meanings, provenance
 from bench.report.arms import describe
-from bench.report.figures import charts
 from bench.report.forest import differences
-from bench.report.notes import arithmetic, notes, stale
+from bench.report.multiples import FEW_ARMS
+from bench.report.notes import notes, stale
+from bench.report.sections import sections
 from bench.report.summary import Summary
-from bench.report.table import as_csv, cells, headings, interval, sort_keys, value
-from bench.runs.manifest import MANIFEST
+from bench.report.table import COLUMNS, cells, headings, interval, sort_keys, value
 from bench.written import MISSING
 
 SHAPES = {
@@ -39,10 +35,12 @@ RUN_COLUMNS = (
     "skip_count", "weight_free_share", "true_accuracy", "percentile", "regret", "tau", "tau_loss",
     "tau_parameters",
 )  # fmt: skip
-FEW_CELLS, FEW_RUNS = 3, 60
-"""Cells of a variant that are drawn where there are more runs."""
-HISTORY = 40_000
-"""Readings up to which the page holds all of them as a file to take along."""
+FOLDED_COLUMNS = frozenset({"percentile", "regret", "tau_loss", "cost_seconds"})
+"""Columns that the reader opens: the others fit a window of 1,300 pixels."""
+FEW_CELLS = 3
+"""Cells of a variant that are drawn where there are many runs; one where variants are many, too."""
+MANY_ROWS = 200
+"""Runs from which on their table is opened on demand."""
 
 
 def write_page(summary: Summary, path: Path) -> Path:
@@ -53,11 +51,10 @@ def write_page(summary: Summary, path: Path) -> Path:
 
 def render(summary: Summary) -> str:
     """Return the page of one ablation as HTML."""
-    found = charts(summary)
-    flat = [chart for group in found.values() for chart in group]
-    place = {id(chart): i for i, chart in enumerate(flat)}
-    with svg.style():
-        forest = differences(summary)
+    forest, found = differences(summary), sections(summary)
+    drawn = [chart for section in found for chart in (*section.figures, *section.folded)]
+    if forest is not None:
+        drawn.insert(0, forest)
     return (
         environment()
         .get_template("page.html")
@@ -68,22 +65,25 @@ def render(summary: Summary) -> str:
             banners=banners(summary),
             facts=facts(summary),
             legend=legend(summary),
+            many=len(summary.labels) > FEW_ARMS,
             arms=[(label, describe(summary.manifest, label)) for label in summary.labels],
-            headings=headings(summary),
+            headings=[
+                (name, at >= len(OWN) and COLUMNS[at - len(OWN)] in FOLDED_COLUMNS)
+                for at, name in enumerate(headings(summary))
+            ],
             variants=[
                 (label, zip(estimates, limits, keys, strict=True))
                 for (label, estimates, limits), keys in zip(
                     cells(summary), sort_keys(summary), strict=True
                 )
             ],
-            run_headings=[metric(name).short for name in RUN_COLUMNS],
+            run_headings=[(metric(name).short, name in FOLDED_COLUMNS) for name in RUN_COLUMNS],
             runs=runs(summary),
-            figures={
-                section: [(place[id(chart)], chart) for chart in group]
-                for section, group in found.items()
-            },
-            charts=[chart.plain() for chart in flat],
-            forest=forest and {"name": forest.name, "image": Markup(forest.image)},
+            many_rows=len(summary.runs) > MANY_ROWS,
+            sections=found,
+            place={chart.name: i for i, chart in enumerate(drawn)},
+            charts=[chart.plain() for chart in drawn],
+            forest=forest,
             operations=operations(summary),
             cells=derived(summary),
             meanings=meanings(summary),
@@ -91,6 +91,10 @@ def render(summary: Summary) -> str:
             downloads=downloads(summary),
         )
     )
+
+
+OWN = ("variant", "finished", "difference", "p")
+"""The columns before those of `COLUMNS`."""
 
 
 def environment() -> jinja2.Environment:
@@ -200,7 +204,7 @@ def operations(summary: Summary) -> list[tuple[str, str]]:
 def runs(summary: Summary) -> list[dict[str, Any]]:
     """Return one row per planned run, those without a result included."""
     rows = []
-    for label in summary.labels:
+    for i, label in enumerate(summary.labels):
         for _, row in summary.runs[summary.runs["label"] == label].iterrows():
             texts = []
             for name in RUN_COLUMNS:
@@ -209,7 +213,7 @@ def runs(summary: Summary) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "label": label,
-                    "index": summary.labels.index(label),
+                    "index": i,
                     "seed": row["seed"],
                     "status": str(row["status"]).replace("_", " "),
                     "ok": row["status"] == "ok",
@@ -232,6 +236,8 @@ def _key(found: Any) -> str:
 def derived(summary: Summary) -> list[dict[str, Any]]:
     """Return the derived cells drawn, by variant; where there are many runs, the most frequent."""
     found, few = [], FEW_CELLS if len(summary.runs) > FEW_RUNS else 0
+    if len(summary.labels) > FEW_ARMS:
+        few = 1
     for i, label in enumerate(summary.labels):
         space = summary.space(label)
         groups: dict[Any, list[Any]] = {}
@@ -259,136 +265,3 @@ def runs_with_cells(summary: Summary, label: str) -> list[Any]:
     """Return the finished runs of a variant that have a cell."""
     rows = summary.runs[(summary.runs["label"] == label) & (summary.runs["status"] == "ok")]
     return [row for _, row in rows.iterrows() if isinstance(row.get("cell"), str)]
-
-
-def meanings(summary: Summary) -> list[tuple[str, str]]:
-    """Return what every word of the page means, one line each."""
-    known = [(m.title, m.meaning) for m in METRICS.values()]
-    truths = [r["truth"] for r in summary.results.values() if isinstance(r.get("truth"), dict)]
-    if truths and isinstance(truths[0].get("best"), int | float):
-        truth = truths[0]
-        best, average = number(truth["best"], 2), number(truth["random"], 2)
-        meaning = f"{BEST.format(truth['cells'])}: {best} and {average} %"
-        known.append(("best and average cell", meaning))
-    return [*known, *READING]
-
-
-BEST = "highest and mean true accuracy of the table's {} cells; a random choice is worth the mean"
-READING = [
-    (
-        "estimates",
-        "interquartile means over the finished seeds (the plain mean below four); brackets are "
-        "95 % bootstrap intervals over seeds, for τ a mean and a bootstrap over seeds and "
-        "architectures, for the collapse rate Wilson's. With few seeds they are too narrow",
-    ),
-    (
-        "paired difference",
-        "variant minus baseline at the same seed, averaged; p from the exact sign-flip test. The "
-        "answer uses the one comparison stated beforehand, uncorrected; the table corrects all "
-        "by Holm",
-    ),
-    (
-        "failures",
-        "runs that diverged, ran out of memory, failed or are missing have no cell: they are "
-        "counted in every table and left out of estimates, which then hold for the finished runs "
-        "only",
-    ),
-]
-"""How to read what is not a column."""
-
-
-def provenance(summary: Summary) -> list[tuple[str, str]]:
-    """Return where the numbers come from; several values where runs disagree."""
-    results = list(summary.results.values())
-
-    def distinct(*path: str) -> str:
-        found: list[str] = []
-        for result in results:
-            inner: Any = result
-            for key in path:
-                inner = inner.get(key) if isinstance(inner, dict) else None
-            if inner not in (None, "") and str(inner) not in found:
-                found.append(str(inner))
-        return listed(found)
-
-    rows = [
-        (
-            "versions",
-            ", ".join(
-                f"{k} {v}"
-                for k in ("bench", "python", "torch", "numpy")
-                if (v := distinct("provenance", k))
-            ),
-        ),
-        ("commit", distinct("provenance", "commit")),
-        ("system", distinct("provenance", "system")),
-        ("machine", distinct("provenance", "machine")),
-        ("device", distinct("provenance", "device")),
-        ("arithmetic", arithmetic(summary)),
-        ("source of the package", distinct("provenance", "source")),
-        ("threads per run", distinct("provenance", "threads")),
-        ("truth", distinct("truth", "provenance")),
-        ("truth sha256", distinct("truth", "sha256")),
-        ("ranking protocol", distinct("protocol")),
-        ("seeds", ", ".join(str(s) for s in sorted(summary.runs["seed"].unique()))),
-    ]
-    return [(name, text) for name, text in rows if text]
-
-
-def downloads(summary: Summary) -> list[tuple[str, str]]:
-    """Return file name and data URI of everything that can be taken along."""
-    name = summary.manifest["name"]
-    files = {
-        f"{name}-variants.csv": ("text/csv", as_csv(summary.variants).encode()),
-        f"{name}-runs.csv": ("text/csv", as_csv(summary.runs).encode()),
-    }
-    if len(summary.runs) > FEW_RUNS:  # a fifth; pandas reads it
-        files = {
-            f"{file}.gz": ("application/gzip", gzip.compress(content, mtime=0))
-            for file, (_, content) in files.items()
-        }
-    readings = sum(len(e) for r in summary.results.values() for e in r.get("history", []))
-    if readings <= HISTORY:
-        history = gzip.compress(as_csv(summary.history).encode(), mtime=0)
-        files[f"{name}-history.csv.gz"] = ("application/gzip", history)
-    return [
-        (file, f"data:{kind};base64,{base64.b64encode(content).decode()}")
-        for file, (kind, content) in files.items()
-    ]
-
-
-def ablations(folder: Path) -> list[Path]:
-    """Return the output folders directly below a folder, sorted by name."""
-    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
-
-
-def write_index(entries: Sequence[tuple[Path, Summary | str]], path: Path) -> Path:
-    """Write the index over several ablations.
-
-    Parameters
-    ----------
-    entries
-        The page of each ablation and its summary, or the message of why there is none.
-    """
-    rows = []
-    for page, found in entries:
-        # Quoted, and with a folder named first: a name may hold `%`, `#`, or look like a scheme.
-        link = "./" + quote(Path(os.path.relpath(page, path.parent)).as_posix())
-        row: dict[str, Any] = {"link": link, "name": shown(page.parent.name)}
-        if isinstance(found, str):
-            rows.append(row | {"problem": found})
-            continue
-        ok = int((found.runs["status"] == "ok").sum())
-        rows.append(
-            row
-            | {
-                "problem": "",
-                "question": found.manifest["question"],
-                "verdict": found.verdict,
-                "profile": found.manifest["profile"],
-                "runs": f"{ok} of {len(found.runs)}",
-            }
-        )
-    text = environment().get_template("index.html").render(rows=rows)
-    write_atomically(path, text.encode())
-    return path

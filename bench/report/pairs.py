@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.report import svg
 from bench.report.curves import Chart, Curve, Panel, Readings, few, panel
+from bench.report.multiples import FEW_ARMS
 from bench.report.summary import Summary
 
 WORDS = ("hessian", "eigenvalue")
@@ -32,9 +33,15 @@ def paired(found: Readings) -> list[str]:
 
 
 def pairs(summary: Summary, found: Readings) -> Iterator[Chart]:
-    """Chart each such reading above true accuracy, a figure per variant, the stops marked."""
+    """Chart each such reading above true accuracy, a figure per variant, the stops marked.
+
+    Where variants are many, those of the contrast alone.
+    """
+    contrast, many = summary.manifest["contrast"], len(summary.labels) > FEW_ARMS
     for k, name in enumerate(paired(found)):
         for i, label in enumerate(summary.labels):
+            if many and label not in (contrast["of"], contrast["against"]):
+                continue
             if name in found[label] and TRUE in found[label]:
                 panels = [_seeds(found, label, which) for which in (name, TRUE)]
                 panels[0].title = svg.shortened(label, 48)

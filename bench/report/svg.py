@@ -51,8 +51,9 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 
 
 def markers(labels: Sequence[str]) -> dict[str, str]:
-    """Return the marker of each variant."""
-    return {label: MARKERS[i % len(MARKERS)] for i, label in enumerate(labels)}
+    """Return the marker of each variant; with the colour no two of 64 are the same."""
+    n = len(MARKERS)
+    return {label: MARKERS[(i + i // n) % n] for i, label in enumerate(labels)}
 
 
 def figure(width: float = 4.4, height: float = 2.9) -> Figure:

@@ -93,6 +93,15 @@ def test_resamples_are_exact() -> None:
         assert tau == pytest.approx(stats.kendalltau(x[copies], y[copies]).statistic)
 
 
+def test_half_of_the_pairs_twice_is_all_of_them() -> None:
+    """Whole weights take a shorter way, block by block; weights that are not whole do not."""
+    x, y = sample(c.BLOCK + 90, 9)
+    x = np.round(x, 1)  # ties
+    rng = np.random.default_rng(10)
+    counts = rng.multinomial(x.size, [1 / x.size] * x.size, size=5).astype(float)
+    assert c._taus(x, y, counts) == pytest.approx(c._taus(x, y, counts / 3), abs=1e-12)
+
+
 def test_interval_covers() -> None:
     rng = np.random.default_rng(11)
     rho, hits = 0.6, 0

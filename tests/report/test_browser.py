@@ -55,7 +55,7 @@ function measure(frame) {
   button.click();
   seen[frame.width] = { scroll: wide.scrollWidth, client: wide.clientWidth, outside,
     before, hidden, again: shown(), up, down: skips(), title: page.title,
-    images: all("figure svg").length,
+    images: all("figure > svg").length, figures: all("figure[data-name]").length,
     dots: all("#rankings svg").map((e) => [...e.querySelectorAll("path")].some((p) =>
       (p.getAttribute("d").match(/M/g) ?? []).length > 20 && p.isPointInFill(p.getPointAtLength(0)))),
     saves: all(".save").length, owned: frame.contentWindow.owned === 1 };
@@ -139,7 +139,7 @@ def test_controls_work(seen: dict[str, Any], width: int) -> None:
     assert at["before"] > 10 and at["hidden"] == 0 and at["again"] == at["before"]
     assert at["up"] == ["0", "1", "2", "2", "5", "6", "6", "", ""]
     assert at["down"] == ["6", "6", "5", "2", "2", "1", "0", "", ""]
-    assert at["images"] == at["saves"] > 15
+    assert at["images"] == at["saves"] == at["figures"] > 15
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -152,6 +152,64 @@ def test_the_question_ran_nothing(seen: dict[str, Any]) -> None:
     assert not seen["1280"]["owned"] and seen["1280"]["title"].startswith(
         "Does <script>window.owned"
     )
+
+
+MANY = """
+<script>
+addEventListener("load", () => {
+  const view = document.querySelector("iframe").contentWindow, page = view.document, seen = {};
+  const all = (query) => [...page.querySelectorAll(query)];
+  view.dispatchEvent(new Event("beforeprint"));
+  const rows = () => all("#all svg g[data-follow]").length;
+  const panels = () => all("#trajectories > .grid figure:first-of-type g[data-follow]").length;
+  const visible = () => all("#variants tbody tr").filter((r) => !r.hidden).length;
+  seen.before = [rows(), panels(), visible()];
+  const filter = page.getElementById("filter");
+  filter.value = "arm2";
+  filter.dispatchEvent(new Event("input"));
+  seen.filtered = [rows(), panels(), visible()];
+  filter.value = "";
+  filter.dispatchEvent(new Event("input"));
+  all("#all svg g[data-follow]")[0].dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  seen.lit = [...new Set(all(".lit").map((e) => e.getAttribute("class").match(/v\\d+/)[0]))];
+  const box = all("#all svg")[0].getBoundingClientRect();
+  const at = { bubbles: true, clientX: box.left + 90, clientY: box.top + 12 };
+  all("#all svg")[0].dispatchEvent(new PointerEvent("pointermove", at));
+  seen.tip = page.getElementById("tip").textContent;
+  const heads = () => all("#variants thead th").filter((h) => !h.hidden).length;
+  seen.heads = [heads()];
+  all("#variants .chooser input").filter((b) => !b.checked).forEach((b) => b.click());
+  seen.heads.push(heads(), all("#variants thead th").length);
+  seen.inert = all("#every tbody tr").length;
+  page.getElementById("every").open = true;
+  setTimeout(() => {
+    seen.rows = all("#every tbody tr").length;
+    document.body.textContent = "SEEN" + JSON.stringify(seen) + "NEES";
+  }, 200);
+});
+</script>
+"""
+
+
+def test_thirty_variants_are_filtered_followed_and_read_off(tmp_path: Path) -> None:
+    arms = {f"arm{i:02d}": [ok(i % 6, 60.0 + i)] * 7 for i in range(30)}
+    root = folder(
+        tmp_path / "x", arms, of="arm01", against="arm00", metric="true_accuracy", rankings=False
+    )
+    source = html.escape(write_page(Summary.read(root), root / "report.html").read_text())
+    (tmp_path / "frame.html").write_text(
+        f'<!doctype html><body><iframe width="1300" height="900" srcdoc="{source}"></iframe>{MANY}</body>'
+    )
+    done = chromium(tmp_path, "--dump-dom", f"file://{tmp_path / 'frame.html'}")
+    assert console(done) == []
+    found = re.search(r"SEEN(\{.*\})NEES", done.stdout)
+    assert found, done.stdout[-500:]
+    at = json.loads(html.unescape(found[1]))
+    assert at["before"] == [29, 30, 30] and at["filtered"] == [10, 10, 10]
+    assert at["lit"] == ["v29"]
+    assert "arm29" in at["tip"] and "seed 6" in at["tip"]
+    assert at["heads"] == [10, 14, 14]
+    assert (at["inert"], at["rows"]) == (0, 210)
 
 
 @pytest.mark.parametrize("dark", [False, True])

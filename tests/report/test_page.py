@@ -14,7 +14,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import numpy as np
 import pytest
 
-from bench.report.page import write_index, write_page
+from bench.report import svg
+from bench.report.index import write_index
+from bench.report.page import write_page
 from bench.report.summary import Summary
 from bench.spaces.nb201 import NB201
 from tests.report.builders import OPERATIONS, SKIPS, TRUTH, failed, folder, history, ok
@@ -196,29 +198,62 @@ def test_the_page_is_the_same_every_time(tmp_path: Path) -> None:
 def test_figures_take_the_pages_colour_and_mark_their_variants(tmp_path: Path) -> None:
     text, _ = page(folder(tmp_path / "x", {"old": [ok(5)] * 2, "new": [ok(1)] * 2}))
     assert "#010203" not in text and "currentColor" in text
-    assert '<g class="v1">' in text
-    (first, *_) = charts_of(text)
+    (forest, first, *_) = charts_of(text)
     assert [line["v"] for line in first["panels"][0]["lines"]] == [0, 1]
+    assert [line["v"] for line in forest["panels"][0]["lines"]] == [1]
 
 
-def test_many_runs_leave_a_small_page(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 30 variants and 10 seeds; what is worth most comes last."""
     rng = np.random.default_rng(0)
     cell = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
-    arms = {
+    arms: dict[str, list] = {
         f"arm{i:02d}": [
-            ok(1, 80.0 + rng.normal(), cell=cell.format(*rng.choice(OPERATIONS, 6)))
+            ok(1, 60.0 + i + rng.normal() / 9, cell=cell.format(*rng.choice(OPERATIONS, 6)))
             for _ in range(10)
         ]
-        for i in range(20)
+        for i in range(30)
     }
-    root = folder(tmp_path / "x", arms, of="arm01", against="arm00", epochs=50, rankings=False)
-    text, tags = page(root)
-    assert len(text) < 1_400_000  # most of it the curves' numbers, 50 epochs of 200 runs
-    assert sum(tag == "path" for tag, _ in tags.found) < 2_000
+    arms["arm03"][1] = failed()
+    root = tmp_path_factory.mktemp("r") / "x"
+    return folder(
+        root, arms, of="arm01", against="arm00", metric="true_accuracy", expect="higher",
+        epochs=50, rankings=False,
+    )  # fmt: skip
+
+
+def test_many_runs_leave_a_small_page(many: Path) -> None:
+    text, tags = page(many)
+    assert len(text) < 1_000_000
+    assert sum(tag == "path" for tag, _ in tags.found) < 1_000
     charts = charts_of(text)
-    assert sum(chart["name"].startswith("alpha") for chart in charts) == 20
+    assert sum(chart["name"].startswith("alpha") for chart in charts) == 30
     assert max(len(panel["x"]) for chart in charts for panel in chart["panels"]) <= 60
-    assert "3 most frequent cells" in text
+    assert "the most frequent cell of each variant" in text
+
+
+def test_many_variants_are_sorted_first_and_have_a_panel_each(many: Path) -> None:
+    text, tags = page(many)
+    charts = {chart["name"]: chart for chart in charts_of(text)}
+    rows = charts["differences"]["panels"][0]["lines"]
+    assert [row["n"] for row in rows] == [f"arm{i:02d}" for i in range(29, 0, -1)]
+    assert [row["n"] for row in rows if row["strong"]] == ["arm01"]
+    sections = [a["id"] for tag, a in tags.found if tag == "section"]
+    assert sections[:3] == ["answer", "all", "variants"]
+    for name in ("trajectory-0-skip_count", "shares"):
+        panels = charts[name]["panels"]
+        assert len(panels) == 30 and charts[name]["kind"] == "multiples"
+        assert len({(p["low"], p["high"], *p["view"]) for p in panels}) == 1  # axes in common
+        assert [p["v"] for p in panels] == [0, *range(29, 0, -1)]  # the first figure's order
+    marks = {p["v"]: p.get("marks") for p in charts["trajectory-0-skip_count"]["panels"]}
+    assert [v for v, found in marks.items() if found] == [3]  # whose run failed
+
+
+def test_colour_and_marker_tell_many_variants_apart() -> None:
+    labels = [f"a{i}" for i in range(64)]
+    looks = [(svg.colours(labels)[x], svg.markers(labels)[x]) for x in labels]
+    assert len(set(looks)) == 64
 
 
 def test_a_cell_is_drawn_with_all_its_edges() -> None:
