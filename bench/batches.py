@@ -53,10 +53,21 @@ def training_batch(images: Images, batch: int, step: int, seed: int, half: str) 
 
     Parameters
     ----------
+    images
+        The half.
+    batch
+        Images of a batch, B.
     step
         Counted from the start of the search; every epoch has an order of its own.
+    seed
+        Of the run.
     half
         Name of the stream: ``train`` or ``valid``.
+
+    Returns
+    -------
+    Batch
+        Normalised and augmented images [B, C, H, W], and labels [B].
     """
     per_epoch = steps_per_epoch(images, batch)
     epoch, position = divmod(step, per_epoch)

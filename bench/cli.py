@@ -166,7 +166,7 @@ def main() -> None:
 def _one_line(error: Exception) -> str:
     """Return the message of an expected error; name the kind of any other."""
     if type(error).__name__ == "ValidationError":
-        from bench.ablation.layers import first_error  # what pydantic says itself has a URL in it
+        from bench.ablation.mistakes import first_error  # what pydantic says itself has a URL in it
 
         path, message = first_error(error)  # type: ignore[arg-type]
         return ": ".join(filter(None, (".".join(map(str, path)), message)))

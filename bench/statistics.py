@@ -83,6 +83,18 @@ def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
 
     With no trials the estimate is NaN and the interval [0, 1].
 
+    Parameters
+    ----------
+    successes, total
+        Counts.
+    level
+        Of confidence.
+
+    Returns
+    -------
+    Interval
+        The share and its bounds, from 0 to 1.
+
     Raises
     ------
     ValueError
@@ -173,18 +185,22 @@ def stratified_bootstrap(
     Parameters
     ----------
     strata
-        One sample per stratum (the seeds of one task, or of one variant). Each is resampled with
-        replacement on its own, so that its share of the whole stays what it is.
+        One sample per stratum (the seeds of one task, or of one variant). Each is resampled with replacement on
+        its own, so that its share of the whole stays what it is.
     statistic
-        Called as ``statistic(*strata)``: `iqm` pools them, `probability_of_improvement` and
-        `cliffs_delta` take exactly two.
+        Called as ``statistic(*strata)``: `iqm` pools them, `probability_of_improvement` and `cliffs_delta` take
+        exactly two.
     seed
         Of the resampling.
+    resamples
+        How often.
+    level
+        Of confidence.
 
-    References
-    ----------
-    Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice,
-    arXiv:2108.13264.
+    Returns
+    -------
+    Interval
+        The statistic of what was given, and the bounds, in its unit.
     """
     samples = [_floats(stratum) for stratum in strata]
     if not samples or any(sample.size == 0 for sample in samples):
@@ -253,8 +269,19 @@ def paired_sign_flip(
     ----------
     differences
         One per pair [n].
+    seed
+        Draws sign patterns where there are too many to try all.
     alternative
         ``greater``: the differences tend to be positive.
+    resamples
+        Sign patterns drawn beyond ``exact_up_to`` pairs.
+    exact_up_to
+        Pairs up to which all sign patterns are tried.
+
+    Returns
+    -------
+    SignFlip
+        p, and the least p that so many pairs can have.
     """
     d = _floats(differences)
     nonzero = int(np.count_nonzero(d))

@@ -25,5 +25,17 @@ def generator(device: torch.device | str, *key: Key) -> torch.Generator:
     """Return a fresh generator on ``device`` for this key.
 
     Streams differ between device types: torch draws other numbers on CUDA than on the CPU.
+
+    Parameters
+    ----------
+    device
+        Where the numbers are drawn.
+    *key
+        Words and whole numbers: the seed of the run, what is drawn, and when.
+
+    Returns
+    -------
+    torch.Generator
+        At the start of its stream.
     """
     return torch.Generator(device=torch.device(device).type).manual_seed(seed_of(*key))

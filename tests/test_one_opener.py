@@ -118,10 +118,17 @@ def test_every_file_is_opened_by_the_one_opener():
 def test_the_walk_sees_what_it_should():
     source = "\n".join(
         (
-            "open(p)", "p.open('rb')", "p.read_text()", "os.open(p, 0)", "torch.load(p)",
-            "json.load(f)", "files.read_text(p, 9)", "json.loads(t)", "np.array(x)",
+            "open(p)",
+            "p.open('rb')",
+            "p.read_text()",
+            "os.open(p, 0)",
+            "torch.load(p)",
+            "json.load(f)",
+            "files.read_text(p, 9)",
+            "json.loads(t)",
+            "np.array(x)",
         )
-    )  # fmt: skip
+    )
     found = [
         ast.unparse(n) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and opens(n)
     ]

@@ -19,6 +19,7 @@ def checked(
     contrast: Any,
     explanation: Explanation | None,
     instruments: Mapping[str, set[str]],
+    silent: Mapping[str, Mapping[str, str]],
 ) -> tuple[Any, Explanation | None]:
     """Return contrast and explanation with metrics by their names; refuse what cannot be answered.
 
@@ -26,27 +27,36 @@ def checked(
     ----------
     instruments
         Variant → the instruments that it has.
+    silent
+        Variant → the metrics that say nothing of its space's cells, and why.
 
     Raises
     ------
     ConfigError
         One line naming file, line and field.
     """
-    found = _one(document, ("contrast",), contrast, instruments)
+    known = (instruments, silent)
+    found = _one(document, ("contrast",), contrast, *known)
     if found.of == found.against:
         at = document.where(("contrast",))
         raise ConfigError(f"{at}: contrast: of and against are both {found.of!r}")
     if explanation is None:
         return found, None
-    failure = _one(document, ("explanation", "failure"), explanation.failure, instruments)
+    failure = _one(document, ("explanation", "failure"), explanation.failure, *known)
     criteria = tuple(
-        _one(document, ("explanation", "criteria", i), criterion, instruments)
+        _one(document, ("explanation", "criteria", i), criterion, *known)
         for i, criterion in enumerate(explanation.criteria)
     )
     return found, explanation.model_copy(update={"criteria": criteria, "failure": failure})
 
 
-def _one(document: Document, place: KeyPath, item: Any, instruments: Mapping[str, set[str]]) -> Any:
+def _one(
+    document: Document,
+    place: KeyPath,
+    item: Any,
+    instruments: Mapping[str, set[str]],
+    silent: Mapping[str, Mapping[str, str]],
+) -> Any:
     labels = []
     for name in ("of", "against"):
         label = getattr(item, name, None)
@@ -59,7 +69,9 @@ def _one(document: Document, place: KeyPath, item: Any, instruments: Mapping[str
     changed = {}
     for name in ("metric", "beside", "matched"):
         if (said := getattr(item, name, None)) is not None:
-            changed[name] = _metric(document, (*place, name), said, labels, instruments)
+            at = (*place, name)
+            changed[name] = _metric(document, at, said, labels, instruments)
+            _says_something(document, at, changed[name], labels, silent)
     return item.model_copy(update=changed)
 
 
@@ -87,6 +99,22 @@ def _metric(
             f"{name} is read by the instrument {origin}, which {lacking[0]} does not have",
         )
     return name
+
+
+def _says_something(
+    document: Document,
+    place: KeyPath,
+    name: str,
+    labels: list[str],
+    silent: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Refuse a metric that has no meaning in a space: every run would have the same, or none."""
+    for label in labels:
+        for metric, why in silent[label].items():
+            if name == metric or name.startswith(f"{metric}_"):
+                raise _error(
+                    document, place, f"{name} says nothing of the cells that {label} finds: {why}"
+                )
 
 
 def _error(document: Document, place: KeyPath, message: str) -> ConfigError:

@@ -200,12 +200,19 @@ def judge(
     Parameters
     ----------
     differences
-        Infinite where one of the two never came there, NaN where both did not: counted, for neither
-        answer. A seed whose run failed is not given.
+        [n], in the metric's unit. Infinite where one of the two never came there, NaN where both did not:
+        counted, for neither answer. A seed whose run failed is not given.
+    criterion
+        What is expected, and the smallest difference that matters.
     tests
         How many are judged together: for the bounds shown, and for how many seeds are needed.
     looked
         Seeds were added until something was decided: the p must hold at every look.
+
+    Returns
+    -------
+    Decision
+        Confirmed, refuted or undecided, with the numbers that say so.
     """
     d = np.asarray(differences, dtype=float)
     if d.size == 0:

@@ -12,8 +12,10 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from bench.ablation.asked import checked
 from bench.ablation.criteria import Explanation
-from bench.ablation.layers import Layer, assignment, named
+from bench.ablation.layers import Layer, assignment
+from bench.ablation.mistakes import named
 from bench.ablation.places import ablation_file, profile_file
+from bench.ablation.relative import relative, resolved
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, load
 from bench.contracts import plugins, registry
 from bench.contracts.plain import Plain
@@ -113,6 +115,8 @@ def read_ablation(
 
     Parameters
     ----------
+    path
+        The file, or the name of one that is shipped.
     profile
         A name under ``profiles/`` beside the file or above it, or a path to a YAML file.
     sets
@@ -120,10 +124,15 @@ def read_ablation(
     seeds
         A count (``5``) or a list (``0,3,7``); overrides the profile's.
     until
-        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until
-        the contrast is decided or it is spent.
+        A budget (``5m``, ``40``, ``5m,40``; empty: the profile's): pairs of seeds are added until the contrast
+        is decided or it is spent.
     seed_offset
         Added to every seed: the same question asked of others.
+
+    Returns
+    -------
+    Ablation
+        The question, its contrast by metric names, and every arm with the settings that it ends up with.
 
     Raises
     ------
@@ -145,7 +154,7 @@ def read_ablation(
     try:
         file = AblationFile.model_validate(document.data)
     except ValidationError as error:
-        raise named(error, document) from None
+        raise named(error, document, AblationFile, document.data) from None
     if not file.variants and not file.grid:
         raise ConfigError(f"{document.where(('variants',))}: variants: needed, or a grid")
     _use_plugins(document, file.plugins)
@@ -167,6 +176,7 @@ def read_ablation(
         file.contrast,
         file.explanation,
         {arm.label: {i.name for i in arm.settings.instruments} for arm in arms},
+        {arm.label: arm.settings.space.says_nothing for arm in arms},
     )
     if seeds is not None:
         seed_value, seed_where = (
@@ -261,6 +271,9 @@ def _arm(document: Document, label: str, parts: _Parts, base: Layer, notes: list
                 where = {
                     path[len(at) :]: document.where(path) for path in document.under((*at, key))
                 }
+                if relative(value):
+                    others = base.read(Settings, here).model_dump()
+                    value = resolved(value, others[key], (key,), where, here)
                 layer.put((key,), value, where)
             else:
                 hint = registry.or_own(key, [*known, *Settings.model_fields])
@@ -289,7 +302,8 @@ def _intervention(document: Document, at: KeyPath, value: Any) -> Variant:
     try:
         found: Variant = registry.parse("variants", {**parameters, "name": at[-1]})
     except ValidationError as error:
-        raise named(error, document, at) from None
+        kind = registry.load("variants", str(at[-1]))
+        raise named(error, document, kind, parameters, at) from None
     except ValueError as error:  # no such preset
         at = (*at, "preset")
         raise ConfigError(f"{document.where(at)}: {dotted(at)}: {error}") from None

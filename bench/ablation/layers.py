@@ -6,13 +6,13 @@ it `read` the model, so that every mistake is one line naming file, line, field 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bench.ablation.mistakes import first_error
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted, value_of
 from bench.contracts import registry
 
@@ -27,11 +27,6 @@ SEAM_OF = {
 
 SHORT = {"population": "kind"}
 """What a word alone stands for in a mapping; in all others, `name`."""
-
-BRANCH = re.compile(
-    r"(constrained-|nullable-)?(int|float|str|bool)|(tuple|list|dict|function-\w+)\[.*\]"
-)
-"""What pydantic puts into a place to say which of several types it tried."""
 
 
 @dataclass
@@ -75,7 +70,7 @@ class Layer:
             One line naming file and line or the option, and the field; ``otherwise`` stands for
             what is said nowhere.
         """
-        made: Model = self._made(lambda: model.model_validate(self.data), otherwise)
+        made: Model = self._made(lambda: model.model_validate(self.data), model, otherwise)
         return made
 
     def member(self, seam: str, otherwise: str = "--set", within: str = "") -> Any:
@@ -86,7 +81,8 @@ class Layer:
         within
             What errors put before the field's name.
         """
-        return self._made(lambda: registry.parse(seam, self.data), otherwise, within)
+        kind = registry.contract_of(seam)
+        return self._made(lambda: registry.parse(seam, self.data), kind, otherwise, within)
 
     def part(self, key: str) -> Layer:
         """Take what is said under a key out of the layer, as a layer of its own."""
@@ -94,11 +90,13 @@ class Layer:
         inside = {"name": inside} if isinstance(inside, str) else inside or {}
         return Layer(inside, {at[1:]: w for at, w in self.origin.items() if at[:1] == (key,)})
 
-    def _made(self, make: Callable[[], Any], otherwise: str, within: str = "") -> Any:
+    def _made(
+        self, make: Callable[[], Any], model: type[BaseModel], otherwise: str, within: str = ""
+    ) -> Any:
         try:
             return make()
         except ValidationError as error:
-            path, message = first_error(error)
+            path, message = first_error(error, model, self.data)
             field_name = ".".join(filter(None, (within, *map(str, path)))) or "(all)"
             raise ConfigError(f"{self.where(path, otherwise)}: {field_name}: {message}") from None
         except ValueError as error:  # no such member, no such preset
@@ -180,60 +178,3 @@ def assignment(text: str) -> tuple[KeyPath, Any]:
             f"--set {text}: expected key=value with dotted keys, e.g. search.epochs=5"
         )
     return tuple(key.split(".")), value_of(value, f"--set {text}")
-
-
-def first_error(error: ValidationError) -> tuple[KeyPath, str]:
-    """Return the path and message of the first error, looking through members' own errors."""
-    details = error.errors()[0]
-    path: KeyPath = tuple(
-        key for i, key in enumerate(details["loc"]) if not (i and BRANCH.fullmatch(str(key)))
-    )
-    inner = details.get("ctx", {}).get("error")
-    if isinstance(inner, ValidationError):
-        deeper, message = first_error(inner)
-        return path + deeper, message
-    return path, " ".join(_message(error.title, path, details).split())
-
-
-def _message(model: str, path: KeyPath, details: Any) -> str:
-    """Say what is wrong with a field, and what would be right where that can be told."""
-    message, kind, given = str(details["msg"]), details["type"], details["input"]
-    if kind == "extra_forbidden":
-        known = _fields_at(model, path[:-1])
-        hint = f"; {registry.did_you_mean(str(path[-1]), known)}" if known else ""
-        return f"unknown field{hint}"
-    if kind == "missing":
-        return "missing; it has no default"
-    if kind == "path_type" and isinstance(given, list | dict):
-        what = "list" if isinstance(given, list) else "mapping"
-        return (
-            f"expected a path, and this is a {what}; a path in brackets or braces is to be quoted"
-        )
-    if kind in {"value_error", "missing"} or isinstance(given, dict):
-        return message.removeprefix("Value error, ")
-    if kind in ("string_type", "path_type") and (given is None or isinstance(given, bool)):
-        word = "null" if given is None else str(given).lower()
-        return f"expected text, and {word} means something else; quote it: '{word}'"
-    return f"{message[0].lower()}{message[1:]} (got {str(given)[:60]!r})"
-
-
-def _fields_at(model: str, path: KeyPath) -> list[str]:
-    """Return the names of the fields of the model at a path below a model of that name."""
-    waiting: list[type[BaseModel]] = [BaseModel]
-    found: type[BaseModel] | None = None
-    while waiting and found is None:
-        kind = waiting.pop()
-        waiting += kind.__subclasses__()
-        found = kind if kind.__name__ == model and kind.__module__ != __name__ else None
-    for key in path:
-        info = found.model_fields.get(str(key)) if found else None
-        kinds = [info.annotation, *getattr(info.annotation, "__args__", ())] if info else []
-        models = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        found = models[0] if models else None
-    return sorted(found.model_fields) if found else []
-
-
-def named(error: ValidationError, document: Document, at: KeyPath = ()) -> ConfigError:
-    """Turn a validation error into one line naming file, line and field."""
-    path, message = first_error(error)
-    return ConfigError(f"{document.where(at + path)}: {dotted(at + path)}: {message}")

@@ -44,8 +44,10 @@ def select(
         print(json.dumps(found))
         return
     print(f"cell               {found['cell']}")
-    print(f"skips              {found['skip_count']}")
-    print(f"weight-free share  {found['weight_free_share']:.2f}")
+    if "skip_count" in found:  # else it says nothing of this space's cells
+        print(f"skips              {found['skip_count']}")
+    if "weight_free_share" in found:
+        print(f"weight-free share  {found['weight_free_share']:.2f}")
     if setup.truth is not None:
         print(f"true accuracy      {found['true_accuracy']:.2f} %")
         if setup.truth.reference:

@@ -175,7 +175,8 @@ def query(
         index = f", index {one['index']}" if "index" in one else ""
         typer.echo(f"  operations {','.join(map(str, one['operations']))}{index}")
         size = f"{one['weights'] / 1e6:.3f} M weights, {one['multiply_adds'] / 1e6:.1f} M multiply-adds"
-        typer.echo(f"  {size}; {one['skip_count']} skips; connected: {one['connected']}")
+        skips = f"; {one['skip_count']} skips" if "skip_count" in one else ""
+        typer.echo(f"  {size}{skips}; connected: {one['connected']}")
         for name, entry in one["measured"].items():
             if entry["mean"] is None:
                 typer.echo(f"  {name}: not in the table")

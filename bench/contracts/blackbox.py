@@ -78,10 +78,31 @@ class BlackBox(Member):
             Number of operations for every edge: ``(5,) * 6`` in NAS-Bench-201.
         rng
             The only source of randomness.
+
+        Yields
+        ------
+        Proposals
+            The next architecture to evaluate; the validation accuracy (percent) of each is sent back.
         """
 
     def search(self, query: Query, choices: Sequence[int], budget: int, seed: int) -> Found:
         """Search with ``budget`` evaluations, or fewer when there is nothing left to propose.
+
+        Parameters
+        ----------
+        query
+            Architecture → validation accuracy after 12 epochs, in percent.
+        choices
+            Number of operations for every edge.
+        budget
+            Evaluations that may be paid for, at least 1.
+        seed
+            Draws all that is random.
+
+        Returns
+        -------
+        Found
+            What was evaluated, in order, and the favourite.
 
         Raises
         ------
@@ -110,5 +131,18 @@ class BlackBox(Member):
 
 
 def random_architecture(choices: Sequence[int], rng: np.random.Generator) -> Architecture:
-    """Draw every operation uniformly."""
+    """Draw every operation uniformly.
+
+    Parameters
+    ----------
+    choices
+        Number of operations for every edge.
+    rng
+        Where it is drawn from.
+
+    Returns
+    -------
+    Architecture
+        The index of an operation for every edge.
+    """
     return tuple(rng.integers(choices).tolist())

@@ -65,15 +65,43 @@ class Images:
         return self.pixels.shape[1]
 
     def take(self, rows: Tensor) -> Images:
-        """Return the images at these rows [n]."""
+        """Return the images at these rows [n].
+
+        Parameters
+        ----------
+        rows
+            int64 [n].
+
+        Returns
+        -------
+        Images
+            n images, with the same normalisation and augmentation.
+        """
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows])
 
     def to(self, device: torch.device) -> Images:
-        """Return the same images on a device."""
+        """Return the same images on a device.
+
+        Parameters
+        ----------
+        device
+            Where the tensors are to be.
+
+        Returns
+        -------
+        Images
+            The same images there.
+        """
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
 
     def fingerprint(self) -> str:
-        """Hash the pixels and labels, in their order; 64 hex digits."""
+        """Hash the pixels and labels, in their order; 64 hex digits.
+
+        Returns
+        -------
+        str
+            64 hex digits.
+        """
         digest = hashlib.sha256(repr((*self.pixels.shape, self.classes)).encode())
         for part in (self.pixels, self.labels):
             digest.update(part.contiguous().numpy().data)
@@ -97,13 +125,30 @@ class Halves:
     valid: Images
 
     def union(self) -> Images:
-        """Return the images of both halves as one set."""
+        """Return the images of both halves as one set.
+
+        Returns
+        -------
+        Images
+            As many images as both have together, those of ``train`` first.
+        """
         parts = (self.train, self.valid)
         pixels, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("pixels", "labels"))
         return replace(self.train, pixels=pixels, labels=labels)
 
     def to(self, device: torch.device) -> Self:
-        """Return both halves on a device."""
+        """Return both halves on a device.
+
+        Parameters
+        ----------
+        device
+            Where the tensors are to be.
+
+        Returns
+        -------
+        Self
+            Both halves there.
+        """
         return replace(self, train=self.train.to(device), valid=self.valid.to(device))
 
 
@@ -135,17 +180,39 @@ class DataSource(Member):
         return self.name
 
     def offline(self) -> Self:
-        """Return the same without leave to download: that is given by whoever types a command."""
+        """Return the same without leave to download: that is given by whoever types a command.
+
+        Returns
+        -------
+        Self
+            The source; itself where it never downloads anything.
+        """
         return self
 
     def extent(self) -> tuple[int, int]:
-        """Return pixels a side and number of training images, roughly, without reading them."""
+        """Return pixels a side and number of training images, roughly, without reading them.
+
+        Returns
+        -------
+        tuple[int, int]
+            (pixels a side, training images).
+        """
         resolution, images = self.typical
         return self.resolution or resolution, self.size or images
 
     @abstractmethod
     def read(self, train: bool) -> Images:
         """Read the training or the test images at their own resolution, on the CPU.
+
+        Parameters
+        ----------
+        train
+            The training images, or the test images.
+
+        Returns
+        -------
+        Images
+            Pixels [N, C, H, W] as bytes and labels [N], neither cut down nor scaled.
 
         Raises
         ------
@@ -159,6 +226,21 @@ class DataSource(Member):
 
         Whatever other images would give, or these in another order, has another hash. A source
         that can tell without decoding them says so here and in `Images.content`.
+
+        Parameters
+        ----------
+        train
+            The training images, or the test images.
+
+        Returns
+        -------
+        str
+            64 hex digits.
+
+        Raises
+        ------
+        DataError
+            When the images are not there.
         """
         return self.read(train).fingerprint()
 
@@ -166,6 +248,21 @@ class DataSource(Member):
         """Read images and apply ``resolution``, augmentation and, for training, ``size``.
 
         ``flip`` and ``crop`` (in pixels at the final resolution) win over ``augment``.
+
+        Parameters
+        ----------
+        train
+            The training images, or the test images.
+
+        Returns
+        -------
+        Images
+            Images as the fields say.
+
+        Raises
+        ------
+        DataError
+            When they are not there, or are fewer or smaller than what is asked for.
         """
         images = self.read(train)
         if not images.content:
@@ -189,7 +286,18 @@ class DataSource(Member):
         )
 
     def halves(self) -> Halves:
-        """Split the training images at random into two halves, each with every class's share."""
+        """Split the training images at random into two halves, each with every class's share.
+
+        Returns
+        -------
+        Halves
+            Two disjoint sets whose sizes differ by one image of a class at most.
+
+        Raises
+        ------
+        DataError
+            When they are not there, or are fewer or smaller than what is asked for.
+        """
         images = self.load()
         rows = _balanced(images.labels, len(images), self.split_seed)
         # Every second image of each class, then back to the mixed order that evaluation needs.

@@ -38,7 +38,18 @@ class Outcome(StrEnum):
 
     @classmethod
     def of(cls, error: OSError) -> Outcome:
-        """Return what an error of the system means for a run."""
+        """Return what an error of the system means for a run.
+
+        Parameters
+        ----------
+        error
+            What a run or the campaign met with.
+
+        Returns
+        -------
+        Outcome
+            ``disk_full`` or ``storage_error``.
+        """
         return cls.DISK_FULL if error.errno in FULL else cls.STORAGE
 
     @property
@@ -88,7 +99,13 @@ class Executor(Member):
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Take the jobs over; returns at once where the executor can work in the background."""
+        """Take the jobs over; returns at once where the executor can work in the background.
+
+        Parameters
+        ----------
+        jobs
+            Runs whose folders are there and hold their specifications.
+        """
 
     @abstractmethod
     def poll(self) -> dict[Path, Outcome]:
@@ -97,6 +114,11 @@ class Executor(Member):
         A run that died without a result is ``killed`` and is started again by the campaign, as is
         one that something could not be read or written for; one that somebody took out of a queue
         is ``cancelled`` and is not.
+
+        Returns
+        -------
+        dict[Path, Outcome]
+            Folder → how its run ended; those that go on are left out.
         """
 
     @abstractmethod
@@ -107,7 +129,18 @@ class Executor(Member):
         """
 
     def slots(self, job: Job) -> int:
-        """Return how many jobs like this one are worth having at a time, waiting ones included."""
+        """Return how many jobs like this one are worth having at a time, waiting ones included.
+
+        Parameters
+        ----------
+        job
+            One of those that are to come.
+
+        Returns
+        -------
+        int
+            At least 1.
+        """
         return 1
 
     def kill(self) -> None:
@@ -115,7 +148,13 @@ class Executor(Member):
         self.cancel()
 
     def wait(self, seconds: float) -> None:
-        """Wait until it is worth to `poll` again, at most so long."""
+        """Wait until it is worth to `poll` again, at most so long.
+
+        Parameters
+        ----------
+        seconds
+            The longest wait.
+        """
         time.sleep(seconds)
 
     @property

@@ -109,6 +109,16 @@ class Hypergradient(Member):
         """Return the cost of one estimate in units of F, for ``parameters`` entries of λ.
 
         What `bench plan` reckons with; ``time`` is the formula.
+
+        Parameters
+        ----------
+        parameters
+            Numbers in λ: E·O for alpha alone.
+
+        Returns
+        -------
+        float
+            Multiples of one forward and backward pass of a batch.
         """
         return 1.0
 
@@ -129,6 +139,11 @@ class Hypergradient(Member):
             ``horizon`` training batches, in the order in which the weights will see them.
         valid
             One validation batch.
+
+        Returns
+        -------
+        Estimate
+            The direct and the implicit part, each by the names of ``problem.architecture`` and in their shapes.
         """
 
 
@@ -150,7 +165,18 @@ class Trained(Hypergradient):
 
     @abstractmethod
     def initial_state(self, problem: Problem) -> Tensors:
-        """Return what is known before the first step, as named tensors."""
+        """Return what is known before the first step, as named tensors.
+
+        Parameters
+        ----------
+        problem
+            The problem before its first step.
+
+        Returns
+        -------
+        Tensors
+            Name → tensor, as the checkpoint keeps it.
+        """
 
     @abstractmethod
     def train_step(
@@ -159,12 +185,58 @@ class Trained(Hypergradient):
         """Return the gradient that the weights are to descend, and the new state.
 
         Weights that the training loss does not reach are absent from the gradient.
+
+        Parameters
+        ----------
+        problem
+            The problem at its present weights.
+        state
+            What was known after the step before.
+        batch
+            The training batch of this step.
+        step
+            Steps made until here, from 0; draws what is random.
+
+        Returns
+        -------
+        tuple[Tensors, Tensors]
+            The gradient of the weights by name, and the new state.
         """
 
     @abstractmethod
     def estimate_with(self, problem: Problem, state: Tensors, valid: Any) -> Estimate:
-        """Estimate the architecture gradient from what has been learned."""
+        """Estimate the architecture gradient from what has been learned.
+
+        Parameters
+        ----------
+        problem
+            The problem at its present weights.
+        state
+            What was learned until here.
+        valid
+            One validation batch.
+
+        Returns
+        -------
+        Estimate
+            The direct and the implicit part, each by the names of ``problem.architecture``.
+        """
 
     @abstractmethod
     def absorb(self, weights: Tensors, state: Tensors, moved: Tensors) -> Tensors:
-        """Return the weights to go on with once λ has moved by ``moved``."""
+        """Return the weights to go on with once λ has moved by ``moved``.
+
+        Parameters
+        ----------
+        weights
+            Name → weight.
+        state
+            What was learned until here.
+        moved
+            Name → by how much a parameter of the architecture has moved.
+
+        Returns
+        -------
+        Tensors
+            Name → weight.
+        """

@@ -39,6 +39,18 @@ class Instrument(Member):
         """Return the cost of one reading in units of F, for ``parameters`` entries of alpha.
 
         What `bench plan` adds up; F is a forward and backward pass of a training batch.
+
+        Parameters
+        ----------
+        settings
+            Of the run.
+        parameters
+            Numbers in alpha, E·O.
+
+        Returns
+        -------
+        float
+            Multiples of one forward and backward pass of a training batch.
         """
         return 0.0
 
@@ -48,4 +60,14 @@ class Instrument(Member):
 
         Weights, buffers, architecture and optimisers are left as they are; random numbers come
         from streams of the instrument's own name.
+
+        Parameters
+        ----------
+        setup, state
+            The search after an epoch; ``state.epoch`` counts it.
+
+        Returns
+        -------
+        Reading
+            Name → number, as ``measures`` declares them with their units; NaN where one has no meaning.
         """

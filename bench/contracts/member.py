@@ -56,5 +56,11 @@ class Member(Plain):
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first line of the docstring."""
+        """Return the first line of the docstring.
+
+        Returns
+        -------
+        str
+            One line; empty where there is no docstring.
+        """
         return (cls.__doc__ or "").strip().split("\n")[0]

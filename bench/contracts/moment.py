@@ -48,7 +48,18 @@ class Moment:
         return self.step / max(1, self.epochs * self.steps_per_epoch)
 
     def generator(self, *key: Key) -> torch.Generator:
-        """Return the random stream of this moment for ``key`` (begin it with your name)."""
+        """Return the random stream of this moment for ``key`` (begin it with your name).
+
+        Parameters
+        ----------
+        *key
+            Words and numbers; the same key at the same moment draws the same.
+
+        Returns
+        -------
+        torch.Generator
+            A generator on the moment's device.
+        """
         parts = (self.part,) if self.part else ()
         return generator(self.device, self.seed, *key, self.step, self.phase, *parts)
 
@@ -56,6 +67,20 @@ class Moment:
         """Return factors of the size of ``y``: 0 with probability ``rate``, else 1/(1 − rate).
 
         Much faster than drawing from `generator`, and independent of how ``y`` lies in memory.
+
+        Parameters
+        ----------
+        y
+            What is to be multiplied, of any shape.
+        rate
+            Probability of a zero, from 0 to 1 (left out).
+        *key
+            Words and numbers that name the stream.
+
+        Returns
+        -------
+        Tensor
+            Factors in the shape, dtype and memory layout of ``y``.
         """
         parts = (self.part,) if self.part else ()
         seed = seed_of(self.seed, *key, self.step, self.phase, *parts)
@@ -64,7 +89,22 @@ class Moment:
         return found.contiguous() if isinstance(y, Tensor) and y.is_contiguous() else found
 
     def normal(self, y: Tensor, mean: float, deviation: float, *key: Key) -> Tensor:
-        """Return N(mean, deviation²) of the size of ``y`` [B, C, H, W], however it lies in memory."""
+        """Return N(mean, deviation²) of the size of ``y`` [B, C, H, W], however it lies in memory.
+
+        Parameters
+        ----------
+        y
+            [B, C, H, W].
+        mean, deviation
+            Of the normal distribution.
+        *key
+            Words and numbers that name the stream.
+
+        Returns
+        -------
+        Tensor
+            [B, C, H, W].
+        """
         draws, (batch, channels, *image) = self.generator(*key), y.shape
         drawn = torch.empty(batch, *image, channels, dtype=y.dtype, device=y.device)
         found = drawn.normal_(mean, deviation, generator=draws).permute(0, 3, 1, 2)

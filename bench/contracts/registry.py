@@ -68,7 +68,18 @@ def or_own(word: str, known: list[str]) -> str:
 
 
 def names(seam: str) -> list[str]:
-    """Return the names of a seam's members, sorted, without importing those of the package."""
+    """Return the names of a seam's members, sorted, without importing those of the package.
+
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+
+    Returns
+    -------
+    list[str]
+        The package's own members and the user's.
+    """
     own, outside = _shipped(seam), _outside()
     return sorted({*own, *plugins.installed(seam), *outside.get(seam, {})})
 
@@ -76,12 +87,26 @@ def names(seam: str) -> list[str]:
 def load(seam: str, name: str) -> type[Any]:
     """Return the class of a member.
 
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+    name
+        Of a member.
+
+    Returns
+    -------
+    type[Any]
+        The class, which implements the seam's contract.
+
     Raises
     ------
     UnknownMemberError
         When no file of the seam is named so.
     PluginError
         When it is the user's own and cannot be loaded.
+    TypeError
+        When a file of the package holds not exactly one member.
     """
     if name in _shipped(seam):
         module = importlib.import_module(f"bench.{seam}.{name}")
@@ -186,6 +211,24 @@ def parse(seam: str, value: Any) -> Any:
     """Make a member from what stands in an ablation file: its name, or a mapping with ``name``.
 
     A ``preset`` in the mapping gives the parameters that the mapping itself does not.
+
+    Parameters
+    ----------
+    seam
+        One of `SEAMS`.
+    value
+        A name, a mapping with ``name`` and parameters, or a member.
+
+    Returns
+    -------
+    Any
+        The member.
+
+    Raises
+    ------
+    ValueError
+        When there is no such member or preset, or a parameter is not what it should be; a
+        `pydantic.ValidationError` names the parameter.
     """
     contract = contract_of(seam)
     if isinstance(value, contract):
@@ -210,5 +253,16 @@ def parse(seam: str, value: Any) -> Any:
 
 
 def dump(member: Member) -> dict[str, Any]:
-    """Return a member as a mapping that `parse` reads back."""
+    """Return a member as a mapping that `parse` reads back.
+
+    Parameters
+    ----------
+    member
+        Of any seam.
+
+    Returns
+    -------
+    dict[str, Any]
+        ``name`` and the parameters, plain enough for JSON.
+    """
     return {"name": member.name, **member.model_dump(mode="json")}

@@ -34,13 +34,50 @@ class CompositionView(Protocol):
         """Whether alpha means anything at the end."""
 
     def mixture(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
-        """Return the mixture weights [E, O]."""
+        """Return the mixture weights [E, O].
+
+        Parameters
+        ----------
+        architecture
+            Name → parameter, ``alpha`` [E, O] among them.
+        moment
+            When this is asked.
+
+        Returns
+        -------
+        Tensor
+            Mixture weights [E, O].
+        """
 
     def candidates(self, moment: Moment) -> Active | None:
-        """Return the operations that still compete on every edge, or None for all."""
+        """Return the operations that still compete on every edge, or None for all.
+
+        Parameters
+        ----------
+        moment
+            When this is asked.
+
+        Returns
+        -------
+        Active | None
+            For every edge the indices of operations.
+        """
 
     def hooks(self, architecture: dict[str, Tensor], moment: Moment) -> object | None:
-        """Return what happens inside cells (`CellHooks`), or None where no variant acts there."""
+        """Return what happens inside cells (`CellHooks`), or None where no variant acts there.
+
+        Parameters
+        ----------
+        architecture
+            Name → parameter.
+        moment
+            When this is asked.
+
+        Returns
+        -------
+        object | None
+            What ``Supernet.forward`` takes as ``hooks``.
+        """
 
 
 class StateView(Protocol):
@@ -63,10 +100,22 @@ class StateView(Protocol):
     stopped: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values only, as a checkpoint keeps them."""
+        """Return tensors and plain values only, as a checkpoint keeps them.
+
+        Returns
+        -------
+        dict[str, Any]
+            Part of the state → its content.
+        """
 
     def load_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `to_dict` gave."""
+        """Take over what `to_dict` gave.
+
+        Parameters
+        ----------
+        saved
+            What `to_dict` gave, tensors on any device.
+        """
 
 
 class SearchView(Protocol):
@@ -109,22 +158,94 @@ class SearchView(Protocol):
         """Bilevel steps of an epoch."""
 
     def having(self, **changes: Any) -> Self:
-        """Return the same parts with some of them (``seed``, ``composition``, …) changed."""
+        """Return the same parts with some of them (``seed``, ``composition``, …) changed.
+
+        Parameters
+        ----------
+        **changes
+            Field → value.
+
+        Returns
+        -------
+        Self
+            A copy; the original is left as it was.
+        """
 
     def moment(self, state: StateView, phase: Phase, step: int | None = None) -> Moment:
-        """Return the present moment, for hooks, or that of another ``step`` (to look ahead)."""
+        """Return the present moment, for hooks, or that of another ``step`` (to look ahead).
+
+        Parameters
+        ----------
+        state
+            Of this search.
+        phase
+            ``weights``, ``architecture`` or ``evaluate``.
+        step
+            Another step than the state's.
+
+        Returns
+        -------
+        Moment
+            What hooks are told.
+        """
 
     def batch(self, half: str, step: int) -> Batch:
-        """Return the batch that an update sees at a step: ``train`` or ``valid``."""
+        """Return the batch that an update sees at a step: ``train`` or ``valid``.
+
+        Parameters
+        ----------
+        half
+            ``train`` (the weights' update) or ``valid`` (the architecture's).
+        step
+            Steps from the start of the search.
+
+        Returns
+        -------
+        Batch
+            Normalised images [B, C, H, W] and labels [B].
+        """
 
     def mixture(self, state: StateView) -> Tensor:
-        """Return the present mixture weights [E, O] as a measurement sees them."""
+        """Return the present mixture weights [E, O] as a measurement sees them.
+
+        Parameters
+        ----------
+        state
+            Of this search.
+
+        Returns
+        -------
+        Tensor
+            Mixture weights [E, O] of the phase ``evaluate``.
+        """
 
     def strength(self, state: StateView) -> Tensor:
-        """Return what a cell is read off by [E, O]: the mixture, whole edges weighed."""
+        """Return what a cell is read off by [E, O]: the mixture, whole edges weighed.
+
+        Parameters
+        ----------
+        state
+            Of this search.
+
+        Returns
+        -------
+        Tensor
+            [E, O].
+        """
 
     def running_statistics(self, state: StateView) -> bool:
-        """Say whether forward passes would change buffers of the supernet."""
+        """Say whether forward passes would change buffers of the supernet.
+
+        Parameters
+        ----------
+        state
+            Of this search.
+
+        Returns
+        -------
+        bool
+            Whether batch norms keep running statistics.
+        """
 
     def logits(
         self,
@@ -142,13 +263,39 @@ class SearchView(Protocol):
 
         Parameters
         ----------
+        state
+            Of this search.
+        moment
+            When hooks are asked.
+        batch
+            Images [B, C, H, W]; the labels are not looked at.
+        mixture
+            Mixture weights [E, O].
         active
             Operations to run on every edge; None: what the variants say.
         weights, architecture
-            Stand-ins for the state's own.
+            Stand-ins for the state's own, by name.
         pure
             Leave running statistics untouched.
+
+        Returns
+        -------
+        Tensor
+            [B, classes].
         """
 
     def problem(self, state: StateView, perturbation: Tensor | None = None) -> Problem:
-        """Return the bilevel problem at this step; its losses are pure functions."""
+        """Return the bilevel problem at this step; its losses are pure functions.
+
+        Parameters
+        ----------
+        state
+            Of this search.
+        perturbation
+            What is added to the mixture [E, O] of every training loss.
+
+        Returns
+        -------
+        Problem
+            Weights, architecture, losses and the inner update, as estimators see them.
+        """

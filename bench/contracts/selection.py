@@ -17,4 +17,15 @@ class Selection(Member):
 
     @abstractmethod
     def select(self, setup: SearchView, state: StateView) -> Architecture:
-        """Return the chosen cell; the state is left as it was."""
+        """Return the chosen cell; the state is left as it was.
+
+        Parameters
+        ----------
+        setup, state
+            The search at its end, or at the epoch whose architecture counts.
+
+        Returns
+        -------
+        Architecture
+            The index of an operation for every edge; −1 where the cell lacks the edge.
+        """

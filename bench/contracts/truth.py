@@ -67,13 +67,35 @@ class Truth:
     weight: Mapping[str, float] = field(default_factory=dict)
 
     def weights(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """Return how many cells each one stands for [N]; all 1 where the table is no sample."""
+        """Return how many cells each one stands for [N]; all 1 where the table is no sample.
+
+        Parameters
+        ----------
+        cells
+            Texts, as the space encodes them.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            [N]; 0 for a cell that the sample lacks.
+        """
         if not self.weight:
             return np.ones(len(cells))
         return np.array([self.weight.get(self.known_as(cell), 0.0) for cell in cells])
 
     def percentile(self, accuracy: float) -> float:
-        """Return how many percent of the space's cells are worse, by the reference; NaN: no rank."""
+        """Return how many percent of the space's cells are worse, by the reference; NaN: no rank.
+
+        Parameters
+        ----------
+        accuracy
+            In percent.
+
+        Returns
+        -------
+        float
+            0 to 100.
+        """
         known = self.reference
         means, weights = self.measured(known), self.weights(known)
         present = ~np.isnan(means)  # a cell without a number is not a better one
@@ -92,7 +114,18 @@ class Truth:
         return float(np.average(means[present], weights=weights[present]))
 
     def known_as(self, cell: str) -> str:
-        """Return the cell whose number this one has: itself, or an isomorphic one."""
+        """Return the cell whose number this one has: itself, or an isomorphic one.
+
+        Parameters
+        ----------
+        cell
+            Text, as the space encodes it.
+
+        Returns
+        -------
+        str
+            A key of ``accuracy``, or the cell as it was given where nothing is known of it.
+        """
         if not np.isnan(self.measured([cell])[0]):
             return cell
         try:
@@ -112,7 +145,18 @@ class Truth:
         return found
 
     def mean(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """Return the mean accuracy over seeds for each cell [N], or an isomorphic one's; NaN: none."""
+        """Return the mean accuracy over seeds for each cell [N], or an isomorphic one's; NaN: none.
+
+        Parameters
+        ----------
+        cells
+            Texts, as the space encodes them.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            Percent [N].
+        """
         means = self.measured(cells)
         lacking = np.flatnonzero(np.isnan(means)).tolist()
         if lacking:
@@ -120,7 +164,18 @@ class Truth:
         return means
 
     def measured(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """Return the mean accuracy over seeds of each cell itself [N]; NaN where it has none."""
+        """Return the mean accuracy over seeds of each cell itself [N]; NaN where it has none.
+
+        Parameters
+        ----------
+        cells
+            Texts, as the space encodes them.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            Percent [N].
+        """
         missing = np.array([np.nan])
         rows = [self.accuracy.get(cell, missing) for cell in cells]
         if not rows:
@@ -150,6 +205,18 @@ class Truth:
 
         A truth that trains does so now, calls ``notify`` with a line now and then, and lets
         through what that raises.
+
+        Parameters
+        ----------
+        cell
+            Text, as the space encodes it.
+        notify
+            Is told now and then how far a training has come.
+
+        Returns
+        -------
+        float
+            Percent.
         """
         return float(self.mean([cell])[0])
 
@@ -181,6 +248,11 @@ class TruthSource(Member):
     def load(self) -> Truth:
         """Read the table.
 
+        Returns
+        -------
+        Truth
+            The table, with where it comes from and the hash of what was read.
+
         Raises
         ------
         TruthError
@@ -190,6 +262,16 @@ class TruthSource(Member):
     def content(self, space: Space, data: DataSource) -> str:
         """Return the hash that ``of(space, data)`` will have as ``sha256``, for less if possible.
 
+        Parameters
+        ----------
+        space, data
+            What is searched, and on which images.
+
+        Returns
+        -------
+        str
+            64 hex digits.
+
         Raises
         ------
         TruthError
@@ -198,11 +280,32 @@ class TruthSource(Member):
         return self.of(space, data).sha256
 
     def multiply_adds(self, settings: RunSettings) -> float:
-        """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds."""
+        """Return what it takes to ask it about a derived cell, in 10⁹ multiply–adds.
+
+        Parameters
+        ----------
+        settings
+            Of the run.
+
+        Returns
+        -------
+        float
+            10⁹ multiply–adds; 0 where it is looked up.
+        """
         return 0.0
 
     def of(self, space: Space, data: DataSource) -> Truth:
         """Load the truth for cells of a space that are searched on some data.
+
+        Parameters
+        ----------
+        space, data
+            What is searched, and on which images.
+
+        Returns
+        -------
+        Truth
+            The table, which knows at least one cell of the space, or trains it.
 
         Raises
         ------

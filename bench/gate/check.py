@@ -125,10 +125,23 @@ def check(
 
     Parameters
     ----------
+    baseline
+        What was recorded and accepted.
     draw
         What the fresh seeds are derived from, usually the commit.
+    jobs
+        Processes side by side.
     quick
         Run the deterministic layer only.
+    speed
+        Step → seconds and the commit of what was measured; shown, never judged.
+    notify
+        Is told what is being done.
+
+    Returns
+    -------
+    Report
+        What was found, and whether it is a regression.
     """
     started = time.monotonic()
     notify("deterministic layer")

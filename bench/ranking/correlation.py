@@ -93,7 +93,19 @@ def _taus(scores: Floats, truth: Floats, weights: Floats) -> Floats:
 def tau_b(scores: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Return Kendall's τ-b (Kendall 1945) of values [N]; NaN where undefined.
 
-    ``weights`` are the inverse inclusion probabilities [N] of a stratified sample.
+    A pair of architectures counts as much as the product of its two weights.
+
+    Parameters
+    ----------
+    scores, truth
+        A value per architecture [N] each.
+    weights
+        Inverse inclusion probabilities [N] of a stratified sample; None: all count alike.
+
+    Returns
+    -------
+    float
+        −1 to 1.
     """
     from scipy import stats  # late: takes a second
 
@@ -288,13 +300,18 @@ def regret(scores: ArrayLike, truth: ArrayLike, best: float | None = None) -> fl
 def noise_ceiling(truth_by_seed: ArrayLike) -> float:
     """Return τ-b of the truth with itself: the mean over pairs of training seeds.
 
+    The mean of T seeds is less noisy, so scores that are compared with it may exceed this.
+
     Parameters
     ----------
     truth_by_seed
-        Accuracy per architecture and training seed [N, T]; NaN where a trial is missing. A pair of
-        seeds is compared on the architectures that have both.
+        Accuracy per architecture and training seed [N, T]; NaN where a trial is missing. A pair of seeds is
+        compared on the architectures that have both.
 
-    The mean of T seeds is less noisy, so scores that are compared with it may exceed this.
+    Returns
+    -------
+    float
+        −1 to 1; NaN for fewer than two seeds.
     """
     table = np.asarray(truth_by_seed, dtype=np.float64)
     if table.ndim != 2:

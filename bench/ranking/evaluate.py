@@ -46,6 +46,20 @@ def evaluate(
     Isomorphic cells are scored each on its own: in a supernet the same function stands on other
     edges, with other weights, and gets another score. Memory does not grow with the cells.
 
+    Parameters
+    ----------
+    setup, state
+        The search whose weights are inherited.
+    cells
+        Architectures [N].
+    protocol
+        Images, batch statistics and path weights.
+
+    Returns
+    -------
+    Scores
+        Accuracy (percent) and loss (nats) of every cell [N].
+
     Raises
     ------
     ValueError

@@ -97,6 +97,18 @@ class Ranking:
 def measure(setup: SearchView, state: StateView, protocol: Protocol) -> Ranking:
     """Rank sub-networks of a supernet against the truth.
 
+    Parameters
+    ----------
+    setup, state
+        The search whose weights are inherited.
+    protocol
+        Which cells, on which images, in which way.
+
+    Returns
+    -------
+    Ranking
+        τ and its companions, their intervals, and the scores that they were worked out from.
+
     Raises
     ------
     ValueError

@@ -167,14 +167,23 @@ class Verdict:
 def decide(runs: pd.DataFrame, contrast: dict[str, Any], looks: list[int] | None = None) -> Verdict:
     """Answer the primary contrast of an ablation from its runs.
 
-    Parameters
-    ----------
-    looks
-        Where seeds were added until it was decided: the seeds in their order. The answer is then that
-        of `bench.decision.sequential`.
-
     The contrast was stated before anything ran, so its p is not corrected for other comparisons.
     Supported (or opposite) needs both: an interval that leaves out 0 and p ≤ 0.05.
+
+    Parameters
+    ----------
+    runs
+        A row per run (`Summary.runs`).
+    contrast
+        ``metric``, ``of``, ``against``, ``expect`` and perhaps ``smallest``, as the manifest holds them.
+    looks
+        Where seeds were added until it was decided: the seeds in their order. The answer is then that of
+        `bench.decision.sequential`.
+
+    Returns
+    -------
+    Verdict
+        The kind of answer, its sentences, and the comparison that it rests on.
     """
     of, against, expect = contrast["of"], contrast["against"], contrast.get("expect") or "different"
     measure = metric(contrast["metric"])

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from bench.metrics import plural
+from bench.metrics import listed, metric, plural
 from bench.report.summary import Summary
 from bench.runs.made import alike, computed
 from bench.runs.sources import changed
@@ -19,6 +19,7 @@ def notes(summary: Summary) -> list[str]:
     """Return what was not the same for all runs, changed since, or is not known."""
     rows = _records(summary)
     found = [
+        *silent(summary),
         *caveats(summary),
         *near_chance(summary),
         *summary.mixed,
@@ -28,6 +29,22 @@ def notes(summary: Summary) -> list[str]:
         summary.unknown,
     ]
     return [text for text in found if text]
+
+
+def silent(summary: Summary) -> list[str]:
+    """Return which columns are empty because they say nothing of a space's cells, and why."""
+    found = []
+    for label in summary.labels:
+        if (space := summary.space(label)) is None:
+            continue
+        reasons: dict[str, list[str]] = {}
+        for name, why in space.says_nothing.items():
+            reasons.setdefault(why, []).append(metric(name).title)
+        found += [
+            f"In the space {space.name} {why}: there is no {listed(names)} to speak of."
+            for why, names in reasons.items()
+        ]
+    return list(dict.fromkeys(found))
 
 
 def caveats(summary: Summary) -> list[str]:

@@ -21,7 +21,7 @@ from bench.ablation.criteria import (
     manipulated,
     together,
 )
-from bench.ablation.layers import first_error
+from bench.ablation.mistakes import first_error
 from bench.ablation.yamlfile import dotted
 from bench.metrics import bounds, metric, number, p_text, plural
 from bench.ranking.correlation import tau_b
@@ -174,7 +174,7 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
         try:
             explanation = Explanation.model_validate(stated)
         except ValidationError as error:
-            place, message = first_error(error)
+            place, message = first_error(error, Explanation, stated)
             raise ValueError(f"{root / MANIFEST}: explanation.{dotted(place)}: {message}") from None
         outcomes = values(summary.runs, explanation.failure.of, explanation.failure.metric)
         found.append((summary, explanation, manipulated(outcomes.tolist(), explanation.failure)))

@@ -215,10 +215,10 @@ class Summary:
     def _interval(
         self, name: str, sample: pd.Series[float], rankings: dict[int, pd.DataFrame]
     ) -> Interval:
-        if metric(name).binary:
-            return wilson(int(sample.sum()), len(sample))
         if sample.empty:
             return UNDEFINED
+        if metric(name).binary:
+            return wilson(int(sample.sum()), len(sample))
         if len(sample) < seeds_needed():  # as for the contrast: the values are what there is
             mean = name in ("tau", "tau_loss")
             return Interval(float(sample.mean()) if mean else iqm(sample), math.nan, math.nan)

@@ -92,12 +92,21 @@ class Campaign:
 
         Parameters
         ----------
+        executor
+            What starts the runs.
         watch
             Called while waiting, to show progress.
         force
             Throw away what is there and run everything again.
+        interval
+            Seconds between looks.
         growth
             Adds runs as others end; ``specs`` are then those that are there from the start.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The second time that somebody asked it to stop.
         """
         with self._signals(executor):
             self._take(self.specs, force)

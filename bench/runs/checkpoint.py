@@ -35,13 +35,21 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
 
     Parameters
     ----------
+    path
+        Of the file.
     identity
         The run that the checkpoint must belong to; None: any.
+
+    Returns
+    -------
+    dict[str, Any]
+        Part of the state → tensors and plain values, on the CPU.
 
     Raises
     ------
     CheckpointError
-        One line; nothing of a damaged or foreign file is used, and nothing in it is executed.
+        One line; nothing of a damaged or foreign file is used, and nothing in it is executed. A `RefusedError`
+        where the checksum is right and the content is not that of a checkpoint.
     OSError
         When it cannot be read: it may be sound all the same.
     MemoryError

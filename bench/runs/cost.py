@@ -69,6 +69,16 @@ def multiply_adds(spec: RunSpec) -> float:
     Counts the supernet's convolutions in the passes of the search and of the instruments, and one
     forward pass per ranked architecture and image at half the operations; and what the truth has
     to train.
+
+    Parameters
+    ----------
+    spec
+        Of the run.
+
+    Returns
+    -------
+    float
+        10⁹ multiply–adds.
     """
     settings = spec.settings
     data, search = settings.data, settings.search

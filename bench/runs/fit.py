@@ -15,9 +15,17 @@ import torch
 from torch import Tensor
 
 REQUIRED = {
-    "params", "lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "eps", "amsgrad",
+    "params",
+    "lr",
+    "weight_decay",
+    "momentum",
+    "dampening",
+    "nesterov",
+    "betas",
+    "eps",
+    "amsgrad",
     "maximize",
-}  # fmt: skip
+}
 """What a group of an optimiser must say if it has it; what other versions of torch say besides is
 theirs. Where one is missing, torch takes its default."""
 

@@ -26,6 +26,22 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """Read ``ablation.json``; raises ValueError with one line where it is not what it should be.
 
     One without a checksum is of an older version: when its contrast was stated is not known.
+
+    Parameters
+    ----------
+    root
+        An output folder of ``bench run``.
+
+    Returns
+    -------
+    dict[str, Any]
+        ``name``, ``question``, ``contrast``, ``arms``, ``runs`` (folder names), ``seeds``, ``command`` and when
+        the contrast was stated; `bench.runs.shapes.Manifest` says all keys.
+
+    Raises
+    ------
+    ValueError
+        One line, where it is missing or not what it should be.
     """
     path = root / MANIFEST
     try:

@@ -18,8 +18,15 @@ def reopen(folder: Path, spec: RunSpec | None = None) -> tuple[Setup, SearchStat
 
     Parameters
     ----------
+    folder
+        Of a run that kept its checkpoint.
     spec
         The run's specification with other ranking, truth or selection; None: its own.
+
+    Returns
+    -------
+    tuple[Setup, SearchState]
+        The fixed parts, and the state after the last epoch that was kept.
 
     Raises
     ------

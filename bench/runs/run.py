@@ -38,11 +38,20 @@ def execute(
 
     A folder that has a sound result is left alone: it is that of whoever held it until now.
 
+    Parameters
+    ----------
+    spec
+        What is to be run.
+    folder
+        Of this run; what it holds of it is gone on from.
+    asked_to_stop
+        Polled between steps.
+
     Returns
     -------
     Outcome
-        How it ended. What was interrupted, or stopped by an error of the storage, leaves no
-        ``result.json`` but the last checkpoint to go on from; all others leave a result.
+        How it ended. What was interrupted, or stopped by an error of the storage, leaves no ``result.json`` but
+        the last checkpoint to go on from; all others leave a result.
     """
     try:
         with runlock.hold(folder, asked_to_stop) as mine:
@@ -260,6 +269,21 @@ def judge_cell(
 
     What has no meaning is NaN: the rank of a cell that the truth does not know, and any rank where
     there is no table to have one in.
+
+    Parameters
+    ----------
+    setup
+        Of the search that found the cell.
+    cell
+        The index of an operation for every edge.
+    notify
+        Is told now and then how far a training has come.
+
+    Returns
+    -------
+    dict[str, Any]
+        ``cell`` (its text), ``connected``, what `Cells.describe` gives and, with a truth, ``true_accuracy`` and
+        ``percentile`` (percent), ``regret`` (points) and ``truth`` (where the numbers come from).
     """
     space, truth = setup.space, setup.truth
     outcome: dict[str, Any] = {

@@ -18,9 +18,16 @@ FOLDER = re.compile(
 )
 """The name of a run's folder."""
 OUTCOMES = Literal[
-    "ok", "diverged", "out_of_memory", "failed", "interrupted", "disk_full", "storage_error",
-    "killed", "cancelled",
-]  # fmt: skip
+    "ok",
+    "diverged",
+    "out_of_memory",
+    "failed",
+    "interrupted",
+    "disk_full",
+    "storage_error",
+    "killed",
+    "cancelled",
+]
 """`bench.contracts.executor.Outcome`, without loading what that needs."""
 
 
@@ -224,7 +231,13 @@ def _count(value: Any) -> bool:
 
 
 PROGRESS = {
-    "time": _real, "elapsed": _real, "pid": _count, "epoch": _count, "epochs": _count,
-    "status": _text, "error": _text, "doing": _text,
-}  # fmt: skip
+    "time": _real,
+    "elapsed": _real,
+    "pid": _count,
+    "epoch": _count,
+    "epochs": _count,
+    "status": _text,
+    "error": _text,
+    "doing": _text,
+}
 """What is looked at in ``progress.json``, and whether a value is what it should be."""

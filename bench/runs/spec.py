@@ -107,10 +107,17 @@ def plan(
 
     Parameters
     ----------
+    ablation
+        What is asked.
     only
         Labels to keep; empty: all.
     contents
         What has been hashed so far; None: nothing, and what is not there is an error.
+
+    Returns
+    -------
+    list[RunSpec]
+        A specification per arm and seed.
 
     Raises
     ------

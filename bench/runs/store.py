@@ -74,6 +74,16 @@ def seal(result: dict[str, Any]) -> dict[str, Any]:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Return a run's result; None where there is none, or it or a file that it names is damaged.
 
+    Parameters
+    ----------
+    folder
+        Of a run.
+
+    Returns
+    -------
+    dict[str, Any] | None
+        What ``result.json`` holds; `bench.runs.shapes.Result` says which keys there are.
+
     Raises
     ------
     OSError
@@ -255,9 +265,16 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
 
     Parameters
     ----------
+    folder
+        Of a run.
     own
-        Whether this program has just written it; what others may have written downloads and
-        executes nothing (`RunSpec.foreign`).
+        Whether this program has just written it; what others may have written downloads and executes nothing
+        (`RunSpec.foreign`).
+
+    Returns
+    -------
+    RunSpec
+        The specification, whose digest is the one in the folder's name.
 
     Raises
     ------
@@ -268,7 +285,7 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     """
     from pydantic import ValidationError
 
-    from bench.ablation.layers import first_error  # late: needs torch, as specifications do
+    from bench.ablation.mistakes import first_error  # late: needs torch, as specifications do
     from bench.runs.spec import SCHEMA, RunSpec  # late: whoever only looks at results needs none
 
     content = read_sealed(folder / SPEC)
@@ -282,7 +299,7 @@ def read_spec(folder: Path, *, own: bool = False) -> RunSpec:
     try:
         spec = RunSpec.model_validate({k: v for k, v in content.items() if k != "checksum"})
     except ValidationError as error:
-        at, message = first_error(error)
+        at, message = first_error(error, RunSpec, content)
         raise ValueError(f"{folder / SPEC}: {shapes.dotted(tuple(at))}: {message}") from None
     if "-seed" in folder.name and folder.name != spec.folder:
         raise ValueError(f"{folder / SPEC}: belongs to {spec.folder}")

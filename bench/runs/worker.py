@@ -71,8 +71,15 @@ def run_folder(folder: str, environment: dict[str, str] | None = None) -> None:
 
     Parameters
     ----------
+    folder
+        Of a run, with its ``spec.json``.
     environment
         Set before torch looks for devices: which of them this process may see.
+
+    Raises
+    ------
+    SystemExit
+        Always: with the exit code of how the run ended (`Outcome.code`).
     """
     flag = StopFlag()
     os.environ.update(environment or {})

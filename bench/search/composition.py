@@ -186,7 +186,20 @@ class Composition:
         return rules[-1] if rules else "argmax"
 
     def mixture(self, architecture: dict[str, Tensor], moment: Moment) -> Tensor:
-        """Return the mixture weights [E, O]: softmax(alpha), then every variant's transform."""
+        """Return the mixture weights [E, O]: softmax(alpha), then every variant's transform.
+
+        Parameters
+        ----------
+        architecture
+            Name → parameter, ``alpha`` [E, O] among them.
+        moment
+            When hooks are asked.
+
+        Returns
+        -------
+        Tensor
+            [E, O], from which gradients reach the parameters.
+        """
         architecture = self._competing(architecture, moment)
         weights = None
         for variant in self.variants:

@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 
 
 def estimate(setup: SearchView, state: StateView) -> Estimate:
-    """Estimate the architecture gradient on this step's validation batch."""
+    """Estimate the architecture gradient on this step's validation batch.
+
+    Parameters
+    ----------
+    setup, state
+        The search; ``state.step`` says which batches are seen: the validation half's of this step, and of the
+        training half the ``horizon`` batches that the weights will see next. Those begin with this step's, or
+        with the next step's where the weights have just been updated (``order: weights_first``).
+
+    Returns
+    -------
+    Estimate
+        The gradient of every architecture parameter, variants' losses included.
+    """
     valid, problem = setup.batch("valid", state.step), setup.problem(state)
     if trained := _trained(setup):
         return trained.estimate_with(problem, state.hypergradient, valid)

@@ -40,6 +40,10 @@ def search(
 
     Parameters
     ----------
+    setup
+        The fixed parts.
+    state
+        Where to begin; it is changed in place, and holds the outcome.
     after_epoch
         Called with the state after every epoch, when its record is in ``state.history``.
     asked_to_stop

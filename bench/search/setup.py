@@ -206,7 +206,31 @@ class Setup:
 
 
 def build(settings: Settings, variants: Sequence[Variant], seed: int) -> Setup:
-    """Load data and truth and put the parts together."""
+    """Load data and truth and put the parts together.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    variants
+        In the order of the ablation file.
+    seed
+        All random streams are made from it.
+
+    Returns
+    -------
+    Setup
+        The parts, with the images on the device.
+
+    Raises
+    ------
+    DataError
+        When the images are not there.
+    TruthError
+        When the truth is not there, or is another space's.
+    ContradictionError
+        When the variants cannot go together.
+    """
     device = resolve_device(settings.device)
     return Setup(
         settings=settings,
@@ -225,8 +249,15 @@ def initial_state(setup: Setup, epoch: int = 0) -> SearchState:
 
     Parameters
     ----------
+    setup
+        The fixed parts.
     epoch
         After how many epochs: a supernet may grow along the search.
+
+    Returns
+    -------
+    SearchState
+        Weights, ``alpha`` [E, O], optimisers, and an empty history.
     """
     images, search = setup.data.train, setup.settings.search
     supernet = (

@@ -146,6 +146,8 @@ def evaluate(
 
     Parameters
     ----------
+    evaluation
+        What is trained, on what, how and from which seed.
     folder
         Where a checkpoint is kept after every epoch, to go on from, and the result is written.
     notify
@@ -153,9 +155,9 @@ def evaluate(
 
     Returns
     -------
-    dict
-        ``accuracy`` (percent) and ``loss`` on the test images, ``parameters`` (without the
-        auxiliary head), ``history`` by epoch, and what determined them.
+    dict[str, Any]
+        ``accuracy`` (percent) and ``loss`` (nats) on the test images, ``parameters`` (without the auxiliary
+        head), ``history`` by epoch, and what determined them.
 
     Raises
     ------

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from bench import ownership
 from bench.contracts import identity, registry
@@ -50,7 +50,7 @@ class Standalone(TruthSource):
     ranks: ClassVar[bool] = False
 
     epochs: int = Field(ge=1, description="of each training")
-    training: dict[str, Any] = Field(
+    training: Annotated[dict[str, Any], Recipe] = Field(
         {}, description="other fields of the recipe, as `bench evaluate --set` takes them"
     )
     network: dict[str, Any] = Field(
@@ -62,12 +62,13 @@ class Standalone(TruthSource):
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if "epochs" in self.training:
-            raise ValueError("training.epochs: say it as truth.epochs")
-        _parsed("training", lambda: Recipe.model_validate(self.training))
-        return self
+    @field_validator("training")
+    @classmethod
+    def _possible(cls, training: dict[str, Any]) -> dict[str, Any]:
+        if "epochs" in training:
+            raise ValueError("say epochs as truth.epochs")
+        Recipe.model_validate(training)
+        return training
 
     def load(self) -> Truth:
         """Refuse: what is found is known in an ablation only."""
@@ -266,7 +267,7 @@ def _hint(recipe: Recipe) -> str:
 
 def _parsed(what: str, make: Callable[[], Any]) -> Any:
     """Call ``make``; what pydantic says becomes one line."""
-    from bench.ablation.layers import first_error  # late: saves start-up time
+    from bench.ablation.mistakes import first_error  # late: saves start-up time
     from bench.ablation.yamlfile import dotted  # late: saves start-up time
 
     try:

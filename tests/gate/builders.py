@@ -14,9 +14,13 @@ from bench.gate.searches import JUDGED, METRICS, metrics_of
 from bench.gate.seedbank import BANK, choose_k
 
 CENTRES = {
-    "tau": (0.3, 0.05), "path_accuracy": (94.0, 0.4), "top_tenth": (91.5, 0.7),
-    "true_accuracy": (91.0, 1.5), "valid_accuracy": (98.0, 0.5), "mixture_gain": (0.03, 0.005),
-}  # fmt: skip
+    "tau": (0.3, 0.05),
+    "path_accuracy": (94.0, 0.4),
+    "top_tenth": (91.5, 0.7),
+    "true_accuracy": (91.0, 1.5),
+    "valid_accuracy": (98.0, 0.5),
+    "mixture_gain": (0.03, 0.005),
+}
 
 
 def outcome(name: str, seed: int, drop: dict[str, float] | None = None) -> dict[str, float]:

@@ -10,19 +10,39 @@ from bench.search.settings import SEARCHES, Settings
 ABLATIONS = Path(__file__).parents[2] / "ablations"
 # AutoDL-Projects, configs/nas-benchmark/algos/DARTS.config and exps/algos/DARTS-V1.py.
 AUTODL = {
-    "epochs": 50, "batch": 64, "order": "weights_first", "precision": "float32",
-    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": True,
-                "weight_decay": 5e-4, "clip": 5.0, "unused": "decay"},
+    "epochs": 50,
+    "batch": 64,
+    "order": "weights_first",
+    "precision": "float32",
+    "weights": {
+        "lr": 0.025,
+        "lr_min": 0.001,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "clip": 5.0,
+        "unused": "decay",
+    },
     "architecture": {"lr": 3e-4, "betas": (0.5, 0.999), "weight_decay": 1e-3, "initial": 1e-3},
-}  # fmt: skip
+}
 # SmoothDARTS, nasbench201/train_search.py (arguments, SGD, the architect's step before the weights') and
 # optimizers/darts/architect.py; nasbench201/model.py (track_running_stats=True).
 SDARTS = {
-    "epochs": 100, "batch": 64, "order": "architecture_first", "precision": "float32",
-    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": False,
-                "weight_decay": 3e-4, "clip": 5.0, "unused": "decay"},
+    "epochs": 100,
+    "batch": 64,
+    "order": "architecture_first",
+    "precision": "float32",
+    "weights": {
+        "lr": 0.025,
+        "lr_min": 0.001,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 3e-4,
+        "clip": 5.0,
+        "unused": "decay",
+    },
     "architecture": {"lr": 3e-4, "betas": (0.5, 0.999), "weight_decay": 1e-3, "initial": 1e-3},
-}  # fmt: skip
+}
 PUBLISHED = {"autodl": (AUTODL, False), "sdarts": (SDARTS, True)}
 
 
@@ -60,7 +80,7 @@ def test_one_set_gives_it_at_every_scale(profile):
     assert (plain.space.running_statistics, other.space.running_statistics) == (False, True)
     assert other.search.order == "architecture_first" and not other.search.weights.nesterov
     assert other.search.weights.weight_decay == 3e-4
-    stated = {"smoke": 2, "quick": 12, "laptop": 50}
+    stated = {"smoke": 2, "quick": 12, "laptop": 8}
     assert other.search.epochs == stated.get(profile, 100)
     assert plain.search.epochs == stated.get(profile, 50)
     assert other.space.channels == plain.space.channels

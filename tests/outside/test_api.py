@@ -41,8 +41,11 @@ def test_step_by_step_is_the_search_itself():
     while stepped.step():
         steps += 1
     records = list(by_epoch.epochs())
-    setup = build(Settings.model_validate({**SETTINGS, "selection": "argmax"}),
-                  list(stepped.setup.composition.variants), 3)  # fmt: skip
+    setup = build(
+        Settings.model_validate({**SETTINGS, "selection": "argmax"}),
+        list(stepped.setup.composition.variants),
+        3,
+    )
     state = initial_state(setup)
     search(setup, state)
     assert steps == 2 * setup.steps_per_epoch and stepped.over and by_epoch.over
@@ -82,7 +85,12 @@ def test_rank_and_query_take_what_programs_have():
 def test_train_is_evaluate(tmp_path):
     cell = cells.encode((3, 1, 3, 1, 1, 3))
     options = {"epochs": 1, "test": "half", "batch": 32, "device": "cpu"}
-    found = bench.train(cell, {"name": "digits", "size": 80}, output=tmp_path,
-                        space={"channels": 2, "cells": 1}, **options)  # fmt: skip
+    found = bench.train(
+        cell,
+        {"name": "digits", "size": 80},
+        output=tmp_path,
+        space={"channels": 2, "cells": 1},
+        **options,
+    )
     assert found["genotype"] == cell and 0 <= found["accuracy"] <= 100
     assert (tmp_path / "evaluation.json").exists()

@@ -60,7 +60,11 @@ BROKEN = {
         "return self.strength",
         "SEEN.append(0)\n        return 0.01 * len(SEEN) * self.strength",
     ),
-    "leaves the state": ("selection", "(state).clone()", "(state).zero_()\n        state.memory['x'] = 1"),
+    "leaves the state": (
+        "selection",
+        "(state).clone()",
+        "(state).zero_()\n        state.memory['x'] = 1",
+    ),
     "ends where one without": (
         "instruments",
         "largest =",
@@ -70,7 +74,11 @@ BROKEN = {
     "exact where": ("hypergradients", "is None else one", "is None else 2 * one"),
     "linear in": ("hypergradients", "name: -self.a * one", "name: -self.a * one**2"),
     "percentages": ("truth", 'float(row["accuracy"])', 'float(row["accuracy"]) / 100'),
-    "twice gives the same": ("truth", "hashlib.sha256(content)", "hashlib.sha256(__import__('os').urandom(9))"),
+    "twice gives the same": (
+        "truth",
+        "hashlib.sha256(content)",
+        "hashlib.sha256(__import__('os').urandom(9))",
+    ),
     "as they must be": ("data", ".long()", ".int()"),
     "its budget": ("blackbox", "while True:", "for _ in range(5):"),
     "on its seed": ("blackbox", "rng.integers(choices[edge])", "np.random.randint(choices[edge])"),
@@ -78,7 +86,7 @@ BROKEN = {
     "is the cell's network": ("spaces", "mixture[edge, o] * y", "mixture[edge, o] * y * 2"),
     "are written and read": ("spaces", "OPERATIONS.index(word)", "len(word) % 4"),
     "depend on the seed": ("spaces", "torch.manual_seed(seed)", "torch.manual_seed(0)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("promise", BROKEN)

@@ -107,8 +107,17 @@ def test_the_first_hour_of_somebody_who_has_only_the_wheel(python, tmp_path):
     bench("run", "ablations/skip_dropout.yaml", "--profile", "smoke", "--seeds", "1")
     assert (tmp_path / "results/runs/skip_dropout-smoke/report.html").is_file()
     bench("init", "own")
-    out = bench("run", "question.yaml", "--profile", "small", "--seeds", "1", "--set",
-                "search.epochs=1", cwd=tmp_path / "own")  # fmt: skip
+    out = bench(
+        "run",
+        "question.yaml",
+        "--profile",
+        "small",
+        "--seeds",
+        "1",
+        "--set",
+        "search.epochs=1",
+        cwd=tmp_path / "own",
+    )
     assert "my_penalty" in out
     # A profile of one's own comes before the package's of the same name.
     (tmp_path / "own/profiles/smoke.yaml").write_text("data: digits\nnonsense: 1\n")

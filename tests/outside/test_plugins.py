@@ -143,11 +143,18 @@ def foreign(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     "words",
     [
-        "status {root}", "report {root}", "compare evil evil --in {root}", "verdict {root}",
-        "signals {root}", "rank {run}", "select {run}", "retry {root}", "gc {root}",
+        "status {root}",
+        "report {root}",
+        "compare evil evil --in {root}",
+        "verdict {root}",
+        "signals {root}",
+        "rank {run}",
+        "select {run}",
+        "retry {root}",
+        "gc {root}",
         "export parquet {root}",
     ],
-)  # fmt: skip
+)
 def test_somebody_elses_folder_makes_no_code_load(words, foreign):
     call(*words.format(root=foreign.parent, run=foreign).split())
     assert not list(foreign.parent.parent.rglob("loaded"))

@@ -200,8 +200,21 @@ def test_shards_of_machines_that_share_nothing_end_in_one_table(place, tmp_path,
     sets = [word for text in SETS for word in ("--set", text)]
     for index in range(2):
         monkeypatch.setenv("JOB_COMPLETION_INDEX", str(index))
-        done = call("run", "asked.yaml", "-p", "smoke", "--seeds", "0,1", *sets, "--shard", "auto/2",
-                    "--executor", "inline", "-o", f"pod{index}")  # fmt: skip
+        done = call(
+            "run",
+            "asked.yaml",
+            "-p",
+            "smoke",
+            "--seeds",
+            "0,1",
+            *sets,
+            "--shard",
+            "auto/2",
+            "--executor",
+            "inline",
+            "-o",
+            f"pod{index}",
+        )
         assert done.exit_code == 0, done.exception
         assert len(list(Path(f"pod{index}").glob("*-seed*"))) == 2
     assert call("merge", "pod0", "pod1", "-o", "all").exit_code == 0

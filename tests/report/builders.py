@@ -15,9 +15,15 @@ SKIPS = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|".format("skip_connect")
 GOOD = "|{0}~0|+|{0}~0|{0}~1|+|skip_connect~0|{0}~1|{0}~2|".format("nor_conv_3x3")
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 TRUTH = {
-    "dataset": "cifar10", "split": "test", "budget": 200, "provenance": "made up for a test",
-    "sha256": "ab" * 32, "cells": 15625, "best": 94.0, "random": 87.0,
-}  # fmt: skip
+    "dataset": "cifar10",
+    "split": "test",
+    "budget": 200,
+    "provenance": "made up for a test",
+    "sha256": "ab" * 32,
+    "cells": 15625,
+    "best": 94.0,
+    "random": 87.0,
+}
 
 
 def ok(skips: float, accuracy: float = 90.0, **more: Any) -> dict[str, Any]:

@@ -14,9 +14,11 @@ MIXES = {
     "truth": ({"truth": OTHER}, {"true_accuracy", "regret", "percentile"}, "ground truths"),
     "protocol": ({"protocol": "ba9876543210"}, {"tau", "tau_loss"}, "ranking protocols"),
     "images": (
-        {"contents": {"data": "1" * 64}}, {"skip_count", "true_accuracy", "tau"}, "images",
+        {"contents": {"data": "1" * 64}},
+        {"skip_count", "true_accuracy", "tau"},
+        "images",
     ),
-}  # fmt: skip
+}
 
 
 def read(root: Path, kind: str, **more: object) -> Summary:

@@ -14,9 +14,15 @@ from bench.report.ruling import read
 from tests.report.builders import folder, ok
 
 LIKER: dict[str, Any] = {
-    "says": "more alike", "metric": "likeness", "of": "fast", "against": "slow",
-    "expect": "higher", "smallest": 0.1, "role": "primary", "matched": "loss",
-}  # fmt: skip
+    "says": "more alike",
+    "metric": "likeness",
+    "of": "fast",
+    "against": "slow",
+    "expect": "higher",
+    "smallest": 0.1,
+    "role": "primary",
+    "matched": "loss",
+}
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,23 @@ from tests.report.builders import folder, ok
 from tests.report.test_browser import CHROMIUM, chromium, console
 
 FEWER = {
-    "says": "without the variant there are more skips", "metric": "skip_count", "of": "new",
-    "against": "old", "expect": "lower", "smallest": 1.0, "role": "primary",
-}  # fmt: skip
+    "says": "without the variant there are more skips",
+    "metric": "skip_count",
+    "of": "new",
+    "against": "old",
+    "expect": "lower",
+    "smallest": 1.0,
+    "role": "primary",
+}
 EARLY = {
-    "says": "early on the share is above its null", "metric": "share", "of": "old", "value": 0.6,
-    "expect": "higher", "smallest": 0.1, "when": [0.0, 0.5],
-}  # fmt: skip
+    "says": "early on the share is above its null",
+    "metric": "share",
+    "of": "old",
+    "value": 0.6,
+    "expect": "higher",
+    "smallest": 0.1,
+    "when": [0.0, 0.5],
+}
 
 
 SEEDS = 8

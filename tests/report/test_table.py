@@ -58,8 +58,10 @@ def test_a_terminal_gets_as_many_columns_as_fit_and_no_name_or_number_is_cut(
     table = lines[1 : lines.index("", 1)]
     assert max(map(cell_len, table)) <= columns
     assert [line.split()[0] for line in table if line[0] not in " n"][:3] == [
-        "variant", "darts", "skip_dropout_0.3"
-    ]  # fmt: skip
+        "variant",
+        "darts",
+        "skip_dropout_0.3",
+    ]
     left_out = next((line for line in lines if line.startswith("no room for")), "")
     for heading in (" ok", "skips", "w-free", "true acc.", "regret", "τ accuracy", "coll."):
         assert (heading in table[0]) != (heading in left_out), heading

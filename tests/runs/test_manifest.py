@@ -173,7 +173,11 @@ def test_runs_stand_by_seed_and_within_a_seed_as_their_variants_are_stated():
 
     names = ["b-seed10-0a", "a-seed2-0a", "x-seed3-seed2-0b", "b-seed2-0a", "a-seed10-0a"]
     assert in_order(names, ["b", "a"]) == [
-        "b-seed2-0a", "a-seed2-0a", "x-seed3-seed2-0b", "b-seed10-0a", "a-seed10-0a"
-    ]  # fmt: skip
+        "b-seed2-0a",
+        "a-seed2-0a",
+        "x-seed3-seed2-0b",
+        "b-seed10-0a",
+        "a-seed10-0a",
+    ]
     assert label_and_seed("x-seed3-seed2-0b") == ("x-seed3", 2)
     assert label_and_seed("none") == ("none", 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,11 +65,3 @@ def test_embedded_table_against_the_official_averages(table: Truth) -> None:
     embedded, official = Analog().load().mean(names), table.mean(names)
     assert tau(embedded, official) == pytest.approx(0.926, abs=0.0006)
     assert (embedded - official).mean() == pytest.approx(-0.29, abs=0.005)
-
-
-def test_reading_is_fast(real: pd.DataFrame) -> None:
-    for source, limit in ((Table(path=builders.REAL), 0.5), (Analog(), 1.0)):
-        source.load()  # imports and the set of known cells are paid once
-        start = time.process_time()
-        source.load()
-        assert time.process_time() - start < limit

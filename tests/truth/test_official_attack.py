@@ -10,7 +10,6 @@ import copy
 import io
 import pickle
 import struct
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,7 +181,7 @@ def test_every_field_of_every_type(
     monkeypatch.setattr(worker.long, "write", lambda *_: None)  # what is read, not how it is kept
     monkeypatch.setattr(worker.published, "notes", lambda *_: [])
     value = values()[kind]
-    refused, began = 0, time.monotonic()
+    refused = 0
     good = {**small, "arch2infos": {0: {"less": small["arch2infos"][0]["less"]}}}
     stored = pickle.dumps(good)
     for place in places(good):
@@ -210,7 +209,6 @@ def test_every_field_of_every_type(
             assert unused & set(map(str, place)) or number or lacking, place
             assert done["trials"] == 2 and done["values"] in range(11, 15)
     assert refused > 10
-    assert time.monotonic() - began < 120
 
 
 @pytest.mark.parametrize("kind", values())

@@ -30,9 +30,12 @@ from bench.truth.standalone import Trained
 TRAINING = {"test": "half", "batch": 20, "drop_path": 0.2, "cutout": 2, "auxiliary": 0}
 TRUTH = {"name": "standalone", "epochs": 2, "training": TRAINING, "network": {"channels": 4}}
 BASE = {
-    "space": {"name": "darts", "channels": 2, "layers": 3}, "selection": "argmax",
-    "data": {"name": "digits", "size": 80}, "truth": TRUTH, "device": "cpu",
-}  # fmt: skip
+    "space": {"name": "darts", "channels": 2, "layers": 3},
+    "selection": "argmax",
+    "data": {"name": "digits", "size": 80},
+    "truth": TRUTH,
+    "device": "cpu",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +190,7 @@ def test_networks_without_an_auxiliary_head_refuse_one() -> None:
         ),
         (
             ["truth.name=standalone", "truth.epochs=2", "truth.training.epochs=3"],
-            r"training.epochs: say it as truth.epochs",
+            r"truth.training: say epochs as truth.epochs",
         ),
         (["truth.name=standalone", "truth.epochs=0"], r"truth.epochs"),
     ],

@@ -8,7 +8,6 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from bench.training import tabulate
 from bench.training import train as evaluation
 from bench.training.tabulation import Tabulation, read_recipe
 from bench.truth.table import Table
+from tests.executors.common import until
 
 RECIPE = """
 space: {name: nb201, channels: 2, cells: 1, affine: true, running_statistics: true}
@@ -302,17 +302,12 @@ def test_workers_end_when_the_command_is_killed(tmp_path: Path) -> None:
     words = ["truth", "tabulate", str(tmp_path / "tiny.yaml"), "-o", str(table), "--jobs", "2"]
     command = subprocess.Popen([sys.executable, "-m", "bench", *words], stderr=subprocess.DEVNULL)
     journal = table.with_suffix(".trials") / "trials.jsonl"
-    deadline = time.time() + 120
-    while not (journal.exists() and journal.read_text().count("\n") > 2):
-        assert command.poll() is None and time.time() < deadline
-        time.sleep(0.1)
+    until(lambda: journal.exists() and journal.read_text().count("\n") > 2, command, every=0.1)
     started = descendants(command.pid)
     assert len(started) >= 4  # a server, two workers, multiprocessing's tracker
     command.kill()
     command.wait()
-    while any(Path(f"/proc/{pid}").exists() for pid in started):
-        assert time.time() < deadline, "processes are left"
-        time.sleep(0.1)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), every=0.1)
 
 
 def test_damaged_test_images_are_an_error_and_none_are_not(tmp_path: Path) -> None:

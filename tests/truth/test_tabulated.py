@@ -24,11 +24,14 @@ from bench.truth._ranked import Ranked
 TRAINING = {"test": "half", "batch": 20, "lr": 0.05}
 TRUTH = {"name": "tabulated", "epochs": 1, "training": TRAINING, "sample": 20}
 BASE = {
-    "space": {"name": "nb201", "channels": 2, "cells": 1}, "selection": "argmax",
-    "data": {"name": "digits", "size": 80}, "truth": TRUTH, "device": "cpu",
+    "space": {"name": "nb201", "channels": 2, "cells": 1},
+    "selection": "argmax",
+    "data": {"name": "digits", "size": 80},
+    "truth": TRUTH,
+    "device": "cpu",
     "kernel": "torch",  # nothing to compile in a fresh cache
     "ranking": {"population": {"kind": "known", "size": 15}, "images": 40, "resamples": 0},
-}  # fmt: skip
+}
 
 
 def in_this_process(recipe: Any, todo: Any, jobs: int) -> Any:

@@ -21,9 +21,11 @@ SHORT = {"T": 1, "K": 1, "k": 1, "pairs": 1}
 CHANNELS = {"channels": 4, "layers": 3}
 MIXED = {"operations": ["none", "skip_connect", "max_pool_3x3", "sep_conv_3x3"], "nodes": 1}
 SPACES = {
-    "full": {"nodes": 2}, "s1": {"preset": "s1"}, "s3": {"preset": "s3", "nodes": 2},
+    "full": {"nodes": 2},
+    "s1": {"preset": "s1"},
+    "s3": {"preset": "s3", "nodes": 2},
     "s4": {"preset": "s4", "nodes": 2},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
