@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy import stats
@@ -125,6 +126,24 @@ def test_nothing_is_judged_where_the_baseline_did_not_fail(
     assert found.enough is enough and (found.failed, found.runs) == (failed, runs)
     if failed:
         assert stats.binom.sf(failed - 1, runs, found.low) == pytest.approx(0.05, abs=1e-9)
+
+
+def test_where_one_looked_the_baseline_s_rate_has_a_bound_that_holds_at_every_look() -> None:
+    """Fair at the rate itself: over all histories of 10 the mean of the fortune is one."""
+    half = Failure(above=0.5)
+    assert [manipulated([1.0] * n, half, looked=True).enough for n in (6, 7)] == [False, True]
+    assert manipulated([1.0] * 6, half).enough  # a number that was fixed beforehand
+    assert manipulated([], half, looked=True).low == 0.0
+    # What it once excluded stays excluded, whatever comes later; the order counts.
+    early = manipulated([1.0] * 9 + [0.0] * 5, half, looked=True)
+    late = manipulated([0.0] * 5 + [1.0] * 9, half, looked=True)
+    assert (early.enough, late.enough) == (True, False)
+    rng, wrong, replays = np.random.default_rng(0), 0, 200
+    for _ in range(replays):
+        wrong += manipulated(
+            (rng.random(30) < 0.5).astype(float).tolist(), half, looked=True
+        ).enough
+    assert wrong / replays <= 0.05
 
 
 def decision(leaning: str, p: float) -> Decision:

@@ -18,7 +18,7 @@ everywhere in this package: it is the same test that says so.
 
 The primary criterion decides; the others are reported and can neither confirm nor refute. And nothing is
 judged at all where the baseline did not fail: its failure rate must have a lower 95 % bound (exact,
-Clopper and Pearson 1934) above the value that the file states.
+Clopper and Pearson 1934; where seeds were added, that of a bet) above the value that the file states.
 
 Effects of interest with a bound on both sides: Lakens 2017, doi:10.1177/1948550617697177.
 """
@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.contracts.plain import Plain
-from bench.decision.sequential import wealth_above
+from bench.decision.sequential import rate_above, wealth_above
 from bench.statistics import UNDEFINED, Floats, Interval, holm, seeds_needed
 
 ALPHA = 0.05
@@ -151,12 +151,23 @@ class Failed:
     enough: bool
 
 
-def manipulated(outcomes: Sequence[float], failure: Failure) -> Failed:
-    """Say whether the baseline failed often enough, from a 0 or 1 per finished run."""
+def manipulated(outcomes: Sequence[float], failure: Failure, looked: bool = False) -> Failed:
+    """Say whether the baseline failed often enough, from a 0 or 1 per finished run.
+
+    Parameters
+    ----------
+    outcomes
+        In the order of the seeds.
+    looked
+        Seeds were added until something was decided: the bound must hold at every look.
+    """
     from scipy import stats  # late: takes a second
 
     runs, failed = len(outcomes), int(sum(outcomes))
-    low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
+    if looked:
+        low = rate_above(outcomes)
+    else:
+        low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
     return Failed(failed, runs, low, low > failure.above)
 
 

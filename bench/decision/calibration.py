@@ -1,21 +1,19 @@
 """How often the tests err and what they see, by simulation: `python -m bench.decision.calibration`.
 
 Campaigns in which nothing differs, with a look after every pair; what a difference takes to be decided,
-beside the exact sign test with a number of pairs fixed beforehand; and explanations whose effects lie
-just at the smallest effect of interest, where either answer is wrong.
+beside the exact sign test with a number of pairs fixed beforehand. For explanations see
+`bench.decision.explained`.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from bench.ablation.criteria import Criterion, Failed, judge, together
 from bench.decision.power import Outcome, campaigns
 from bench.decision.sequential import Question
 from bench.statistics import Floats
@@ -95,52 +93,6 @@ def fixed_power(draw: Draw, pairs: int, replays: int, peeking: bool = False) -> 
     return float(((p <= 0.05).any(axis=1) if peeking else p[:, -1] <= 0.05).mean())
 
 
-CRITERION = Criterion(says="s", metric="m", of="a", expect="higher", smallest=1.0)
-BOUNDARY: dict[str, Callable[[np.random.Generator, int], Floats]] = {
-    "normal": lambda rng, n: 1 + rng.normal(size=n),
-    "skewed": lambda rng, n: rng.exponential(size=n) / np.log(2),
-    "bimodal: 0 or 6 skips": lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, 6.0),
-    "tied at the smallest effect": lambda rng, n: rng.choice([0.0, 1.0, 2.0], p=[0.2, 0.6, 0.2], size=n),
-    "half never get there": lambda rng, n: np.where(rng.random(n) < 0.5, np.inf, 0.5),
-}  # fmt: skip
-"""Differences whose median is the smallest effect of interest."""
-
-
-@functools.cache
-def _p(beyond: int, short: int, seeds: int) -> tuple[float, str]:
-    d = [2.0] * beyond + [0.0] * short + [1.0] * (seeds - beyond - short)
-    found = judge(d, CRITERION)
-    return found.p, found.leaning
-
-
-def explanations(name: str, count: int, seeds: int, replays: int) -> float:
-    """Return how often any of ``count`` explanations is decided although either answer is wrong."""
-    rng = np.random.default_rng(seeds)
-    draw, wrong = BOUNDARY[name], 0
-    for _ in range(replays):
-        smallest = np.inf
-        for _ in range(count):
-            d = draw(rng, seeds)
-            smallest = min(smallest, _p(int((d > 1).sum()), int((d < 1).sum()), seeds)[0])
-        wrong += smallest * count <= 0.05  # Holm's first step: any decision at all
-    return wrong / replays
-
-
-def student(name: str, count: int, seeds: int, replays: int) -> float:
-    """Return the same for the rule that was replaced: any of ``count`` criteria refutes, by Student's t."""
-    rng = np.random.default_rng(seeds)
-    d = np.stack([[BOUNDARY[name](rng, seeds) for _ in range(count)] for _ in range(replays)])
-    half = stats.t.ppf(0.975, seeds - 1) * d.std(axis=2, ddof=1) / np.sqrt(seeds)
-    return float((d.mean(axis=2) + half < 1).any(axis=1).mean())
-
-
-def holm_is_used(count: int) -> bool:
-    """Say whether `together` decides at just the level that `explanations` counts with."""
-    p, _ = _p(8, 0, 8)
-    found = together([judge([2.0] * 8, CRITERION)] * count, [Failed(9, 9, 0.7, True)] * count)
-    return (found[0][0] == "confirmed") == (p * count <= 0.05)
-
-
 def report(replays: int) -> Iterator[str]:
     """Yield what docs/until_decided.md says, line by line."""
     yield f"## Nothing differs, or just as much as matters: {replays:,} campaigns, {MOST} looks"
@@ -160,21 +112,6 @@ def report(replays: int) -> Iterator[str]:
         found = simulated(draw, question, replays)
         power = " | ".join(f"{100 * fixed_power(draw, n, replays):.0f} %" for n in FIXED)
         yield f"| {name} | {100 * (1 - found.kinds['undecided']):.1f} % | {found.pairs:.1f} | {power} |"
-    yield "\n## Explanations whose effect is just the smallest of interest: decided, which is wrong"
-    yield "| differences | 1 explanation, 6 to 20 seeds | 4 explanations | before: 4 criteria | 15 |"
-    yield "|---|---:|---:|---:|---:|"
-    for name in BOUNDARY:
-        worst = [
-            max(explanations(name, count, seeds, replays) for seeds in (6, 8, 12, 20))
-            for count in (1, 4)
-        ]
-        old = [
-            f"{100 * student(name, count, 8, min(replays, 2000)):.1f} %"
-            if name != "half never get there"
-            else "–"
-            for count in (4, 15)
-        ]
-        yield f"| {name} | {' | '.join([f'{100 * w:.2f} %' for w in worst] + old)} |"
 
 
 def draw(path: Path, replays: int) -> None:

@@ -107,6 +107,31 @@ def wealth_above(above: int, n: int) -> float:
     )
 
 
+def rate_above(outcomes: ArrayLike, alpha: float = ALPHA) -> float:
+    """Return the lower bound of a rate that holds at every look, from a 0 or 1 per search in order.
+
+    Somebody bets that the rate is above r, on all rates p above it alike: a 1 multiplies by p/r, a 0 by
+    (1 − p)/(1 − r), which is fair at r and loses below it. What is left out is every r at which the
+    fortune was ever 1/α or more.
+    """
+    hits, low = np.asarray(outcomes, dtype=np.float64), 0.0
+    for r in np.linspace(0.0, 1.0, 401)[1:-1]:
+        if not hits.size or wealth_of_rate(hits, float(r)).max() < 1 / alpha:
+            break
+        low = float(r)
+    return low
+
+
+def wealth_of_rate(hits: Floats, r: float) -> Floats:
+    """Return the fortune of a bet on a rate above r at every look; the last dimension is looks."""
+    looks = np.arange(1, hits.shape[-1] + 1)
+    ones, p = hits.cumsum(axis=-1), r + (1 - r) * (np.arange(200) + 0.5) / 200
+    total = np.zeros_like(ones, dtype=np.float64)
+    for win, lose in zip(np.log(p / r), np.log((1 - p) / (1 - r)), strict=True):
+        total += np.exp(ones * win + (looks - ones) * lose)
+    return total / p.size
+
+
 @functools.cache
 def needed_above(n: int, alpha: float = ALPHA) -> int:
     """Return how many of ``n`` must be above a value to exclude a median at or below it."""

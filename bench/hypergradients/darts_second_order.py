@@ -66,6 +66,9 @@ class DartsSecondOrder(Hypergradient):
         if size == 0.0:
             return Estimate(direct, zeros(direct), {"diverged": 0.0})
         eps = self.epsilon / size
+        if eps == 0.0:  # v is beyond the range of numbers
+            nowhere = multiply(zeros(direct), float("nan"))
+            return Estimate(direct, nowhere, {"diverged": 1.0})
         plus = self._slope(problem, add(problem.weights, v, eps), train[0])
         minus = self._slope(problem, add(problem.weights, v, -eps), train[0])
         implicit = multiply(add(plus, minus, -1.0), -problem.inner.lr / (2 * eps))

@@ -98,7 +98,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """``not run``, ``no claim``, ``pass``, or where it differs and by how much."""
+        """``not run``, ``no claim``, ``pass`` with how far apart, or where it differs and by how much."""
         if not self.obtained:
             return "not run"
         if all(one.claimed is None for one in self.obtained):
@@ -114,7 +114,9 @@ class Outcome:
             if found:
                 why = f" ({self.row.differs})" if kind == "differs" and self.row.differs else ""
                 parts.append(f"{kind}{why}: {', '.join(found)}")
-        return "; ".join(parts) or "pass"
+        apart = [one.errors for one in self.obtained if math.isfinite(one.errors)]
+        passed = f"pass (at most {max(apart):.1f} SE apart)" if apart else "pass"
+        return "; ".join(parts) or passed
 
 
 def load_table(path: Path) -> Table:

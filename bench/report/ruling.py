@@ -177,7 +177,9 @@ def read(roots: Sequence[Path]) -> list[Verdict]:
             place, message = first_error(error, Explanation, stated)
             raise ValueError(f"{root / MANIFEST}: explanation.{dotted(place)}: {message}") from None
         outcomes = values(summary.runs, explanation.failure.of, explanation.failure.metric)
-        found.append((summary, explanation, manipulated(outcomes.tolist(), explanation.failure)))
+        outcomes, looked = outcomes.sort_index(), bool(summary.manifest.get("until"))
+        failed = manipulated(outcomes.tolist(), explanation.failure, looked)
+        found.append((summary, explanation, failed))
     judged = [_judge(summary, explanation, len(found)) for summary, explanation, _ in found]
     kinds = together(
         [next(j.decision for j in own if j.criterion.role == "primary") for own in judged],

@@ -15,8 +15,9 @@ class UniformSampling(Sampling):
     """Train one uniformly drawn path per step and learn no alpha: the control (SPOS, RSPS).
 
     Every edge draws one of its operations at every weight step. The cell is chosen afterwards by
-    the supernet's score of sampled cells. Weight decay and momentum also act on weights that the
-    step did not use, as in the official RSPS code of its time. There is no off: it has no strength.
+    the supernet's score of sampled cells. Whether weight decay and momentum act on weights that the
+    step did not use is ``search.weights.unused``: ``decay`` (the default), as in the official RSPS code
+    of its time, or ``leave``, as in SPOS's. There is no off: it has no strength.
     """
 
     paper: ClassVar[str] = (

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
+import json
 import math
 import pkgutil
 import sys
@@ -22,7 +24,7 @@ from bench.contracts import registry
 from bench.contracts.moment import Moment
 from bench.search.composition import Composition
 
-SEAMS = ("variants", "selection")
+SEAMS = ("variants", "selection", "hypergradients")
 NB201 = registry.parse("spaces", {"name": "nb201", "channels": 4, "cells": 1})
 DARTS = registry.parse("spaces", {"name": "darts", "channels": 4, "layers": 3})
 
@@ -48,6 +50,32 @@ class Maker:
     def hooks(self, variant, space=NB201, architecture=None, **moment):
         """Return the variant's hooks inside cells."""
         return Composition([variant], space).hooks(architecture or {}, at(**moment))
+
+
+def searching(*variants, epochs=3, **changes):
+    """Return setup and initial state of a small search of ``epochs`` epochs, on digits."""
+    from bench.search.setup import initial_state
+
+    base = {
+        "space": registry.dump(NB201),
+        "data": {"name": "digits", "size": 64},
+        "device": "cpu",
+        "ranking": None,
+        "kernel": "torch",  # a table needs no compiler
+        "search": {"epochs": epochs, "batch": 32, **changes},
+    }
+    setup = _plain(json.dumps(base))
+    if variants:
+        setup = setup.having(composition=Composition(variants, setup.space))
+    return setup, initial_state(setup)
+
+
+@functools.cache
+def _plain(settings):
+    from bench.search.settings import Settings
+    from bench.search.setup import build
+
+    return build(Settings.model_validate_json(settings), [], 0)
 
 
 def near(found, published):
@@ -214,6 +242,11 @@ def member_of(module, seam):
     return member
 
 
+def wrong(seam, name, member):
+    """Return what of a member's golden table is not as published."""
+    return failures(golden(seam, name), Maker(member))[0]
+
+
 def helpers():
     """Return every private module of the seams with the members that import it."""
     found = {}
@@ -222,11 +255,15 @@ def helpers():
         private = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] == "_"]
         for helper in (*(f"bench.{seam}.{name}" for name in private), "bench.contracts.stages"):
             users = [
-                name
-                for name in registry.names(seam)
-                if f"from {helper} import"
-                in Path(importlib.import_module(f"bench.{seam}.{name}").__file__).read_text()
+                name for name in registry.names(seam) if _imports(f"bench.{seam}.{name}", helper)
             ]
             if users:
                 found[helper] = (seam, users)
     return found
+
+
+def _imports(module, helper):
+    """Say whether a module's source imports a helper, by either form."""
+    source = Path(importlib.import_module(module).__file__).read_text()
+    package, _, leaf = helper.rpartition(".")
+    return f"from {helper} import" in source or f"from {package} import {leaf} " in source

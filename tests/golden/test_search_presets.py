@@ -85,3 +85,30 @@ def test_one_set_gives_it_at_every_scale(profile):
     assert plain.search.epochs == stated.get(profile, 50)
     assert other.space.channels == plain.space.channels
     assert other.search.architecture == plain.search.architecture
+
+
+# RobustDARTS, src/search/args.py (batch 64, learning rate 0.025 to 0.001, momentum 0.9, weight decay 3e-4,
+# clip 5, 50 epochs, 8 layers, 16 channels, arch 3e-4 and 1e-3) and scripts/*.sh (all with --unrolled).
+ROBUSTDARTS = {
+    "epochs": 50, "batch": 64, "order": "architecture_first",
+    "weights": {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": False,
+                "weight_decay": 3e-4, "clip": 5.0},
+    "architecture": {"lr": 3e-4, "betas": (0.5, 0.999), "weight_decay": 1e-3},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("space", ["s1", "s2", "s3", "s4"])
+def test_the_paper_profile_of_the_darts_space_is_robustdarts_second_order_search(space):
+    asked = read_ablation(ABLATIONS / f"darts_space/{space}.yaml", "paper", [])
+    (plain,) = (arm.settings for arm in asked.arms if arm.label == "darts")
+    assert plain.hypergradient.name == "darts_second_order"
+    assert (plain.space.channels, plain.space.layers) == (16, 8)
+    assert plain.space.running_statistics
+    found = plain.search.model_dump()
+    for part, published in ROBUSTDARTS.items():
+        if isinstance(published, dict):
+            assert {key: found[part][key] for key in published} == published, part
+        else:
+            assert found[part] == published, part
+    for arm in asked.arms:
+        assert arm.settings.hypergradient.name == "darts_second_order", arm.label

@@ -1,5 +1,9 @@
 """Largest weight, with tuning between the edges."""
 
+from types import SimpleNamespace
+
+import torch
+
 SOURCE = "DARTS-PT, nasbench201/train_search.py and projection.py (proj_intv 5, learning_rate/10 = 0.0025)"
 
 
@@ -11,6 +15,10 @@ def table(make):
             (rule.epochs, rule.lr, rule.learn_alpha),
             (5, 0.0025, True),
         )
+    mixture = torch.tensor([[0.1, 0.3, 0.2, 0.25, 0.15]] * 6)
+    setup = SimpleNamespace(mixture=lambda state: mixture)
+    yield "the largest weight", make().strongest(setup, None, 2, [0, 1, 2, 3, 4]), 1
+    yield "of those that compete", make().strongest(setup, None, 2, [0, 2, 3]), 3
 
 
 INERT = {

@@ -1,8 +1,10 @@
 """What costs most when masked; intervals of five epochs; two edges of a node by removal."""
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
-from tests.golden.harness import DARTS, NB201
+from tests.golden.harness import DARTS, NB201, searching
 
 SOURCE = (
     "DARTS-PT, nasbench201/projection.py and sota/cnn/projection.py (project_op: accuracy without the "
@@ -35,6 +37,7 @@ def play(rule, space, worth=None, importance=None):
                 "data": {"name": "digits", "size": 32},
                 "device": "cpu",
                 "ranking": None,
+                "kernel": "torch",
                 "search": {"epochs": 1, "batch": 16},
             }
         )
@@ -98,7 +101,60 @@ def table(make):
     )
     cell, _ = play(make("paper"), DARTS, importance=dict.fromkeys(range(28), 1.0))
     yield "DARTS: of equals the last leave", [e for e, o in enumerate(cell) if o >= 0], kept
+    yield "DARTS: none is never decided", {o for o in cell if o >= 0}, {1}
+    yield from staged(make)
     yield from masked(make)
+
+
+def staged(make):
+    """Which epoch's schedules hold, how long is tuned, and who is masked while a node is judged."""
+    import bench.search.loop as loop
+
+    rule = make("paper", epochs=3)
+    kind, seen = type(rule), []
+    kept = {name: kind.__dict__.get(name) for name in ("strongest", "importance", "_tune")}
+    kind.strongest = lambda self, stage, state, edge, left: (seen.append(state.epoch), left[0])[1]
+    kind._tune = lambda self, stage, tuned: None
+    try:
+        for epoch, last in ((0, 0), (4, 3), (10, 9), (12, 9)):
+            setup, state = searching(epochs=10)
+            state.epoch = epoch
+            seen.clear()
+            rule.select(setup, state)
+            yield f"after {epoch} of 10 epochs the schedules of", set(seen), {last}
+    finally:
+        for name, method in kept.items():
+            if method is None:
+                delattr(kind, name)
+            else:
+                setattr(kind, name, method)
+    calls, steps = [], (loop.architecture_step, loop.weight_step)
+    loop.architecture_step = lambda setup, state: calls.append(("α", state.step))
+    loop.weight_step = lambda setup, state: calls.append(("w", state.step))
+    try:
+        setup, state = searching(epochs=10, batch=16)
+        rule._tune(setup, state)
+    finally:
+        loop.architecture_step, loop.weight_step = steps
+    yield "tuned for 3 epochs of 2 steps, α first", calls, [(x, s) for s in range(6) for x in "αw"]
+    for removed in (False, True):
+        rule, told = make("paper", masks_removed=removed), []
+        before, kind = type(rule).importance, type(rule)
+
+        def judge(self, setup, stage, state, edge, operation, told=told):
+            told.append(sorted(stage.composition.variants[-1].dropped))
+            return float(-edge), 0.0
+
+        kind.importance = judge
+        try:
+            setup = searching()[0]
+            rule._leaving(
+                setup, None, dict.fromkeys(range(28), 1), frozenset({27}), [2, 3, 4, 5], 2
+            )
+        finally:
+            kind.importance = before
+        published = [[27]] * 4 + [[5, 27] if removed else [27]] * 3
+        yield f"masks_removed {removed}: who is out while a node is judged", told, published
 
 
 def masked(make):
@@ -136,7 +192,39 @@ def masked(make):
         kind._score = before
     yield "an edge is masked whole", gone[0], [1.0, 1.0, 0.0, 1.0, 1.0, 1.0]
     yield "it matters as much as it costs", worth, (-7, 0.5)
+    yield from scored(rule)
     yield from projected()
+
+
+def scored(rule):
+    """Right answers, and the loss summed over all images, in batches of the rule's size."""
+    import torch
+
+    from bench.contracts import registry
+
+    pixels, labels = torch.zeros(5, 1, 8, 8), torch.tensor([0, 1, 1, 0, 1])
+    digits = registry.parse("data", {"name": "digits", "size": 40}).halves().valid
+    images = replace(digits, pixels=pixels, labels=labels)
+    answers = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.5], [0.0, 4.0]])
+    sizes, done = [], 0
+
+    def logits(state, moment, batch, mixture, pure):
+        nonlocal done
+        sizes.append(len(batch.labels))
+        found = answers[done : done + len(batch.labels)]
+        done += len(batch.labels)
+        return found
+
+    setup = SimpleNamespace(
+        moment=lambda state, phase: phase,
+        data=SimpleNamespace(valid=images),
+        logits=logits,
+    )
+    right, minus_loss = type(rule)(batch=2)._score(setup, None, None)
+    # −log softmax of the label, by hand: log(1 + e^−d) with d = 2, 1, −3, −0.5, 4.
+    loss = sum(math.log(1 + math.exp(-d)) for d in (2, 1, -3, -0.5, 4))
+    yield "right answers", right, 3
+    yield "minus the loss of all images", minus_loss, -loss
 
 
 def projected():
@@ -157,6 +245,11 @@ def projected():
         0.0,
     )
     yield "it joins a search under way", stage.midway, True
+    everything = [*range(5)]
+    yield "it competes alone", stage.candidates(NB201, at()), [everything, [3]] + [everything] * 4
+    yield "nothing is dropped: all may run", stage.active(NB201, {}, at()), None
+    found = [list(own) for own in gone.active(NB201, {}, at())]
+    yield "nothing runs on an edge that left", found, [everything, []] + [everything] * 4
 
 
 INERT = {

@@ -26,4 +26,8 @@ def table(make):
     y, x = torch.ones(1, 1, 2, 2), torch.full((1, 1, 2, 2), 3.0)
     edge = paper.edge(y, x, None, {}, at(10))
     yield "edge: y + 0.8·x", edge.flatten().tolist(), [1 + 0.8 * 3.0] * 4
+    first = paper.edge(y, x, None, {}, at(0))
+    yield "edge in the first epoch: y + x", first.flatten().tolist(), [1 + 3.0] * 4
+    last = paper.edge(y, x, None, {}, at(50))
+    yield "edge in the end: y", last.flatten().tolist(), [1.0] * 4
     yield "it touches no operation: skip stays in the softmax", make.member.touches, ()

@@ -1,6 +1,7 @@
 """Dirichlet draws, their mean while measuring, and the progressive stages."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 
@@ -74,7 +75,57 @@ def table(make):
     yield "α learns in", learns, [*range(10, 50), *range(60, 100)]
     yield "operations of the second stage", stages.keep, (3,)
     yield "it widens, and ranks operations", (stages.widens, stages.ranks_operations), (True, True)
+    yield from shrinking(make)
     yield "progressive has no KL term", stages.architecture_decay, None
+
+
+def shrinking(make):
+    """What happens after which epoch: who is widened how, and who is left."""
+    strength = torch.tensor([[0.1, 0.3, 0.2, 0.25, 0.15]] * 6)
+
+    def play(variant, epochs):
+        told, left = [], []
+        composition = Composition([variant], NB201)
+        state = SimpleNamespace(
+            epoch=0,
+            memory={},
+            weight_optimizer=SimpleNamespace(state={}),
+            supernet=SimpleNamespace(
+                widen=lambda before, now, *rest: told.append((state.epoch, before, now))
+            ),
+        )
+        setup = SimpleNamespace(
+            settings=SimpleNamespace(search=SimpleNamespace(epochs=epochs)),
+            seed=0,
+            space=NB201,
+            composition=composition,
+            moment=lambda state, phase: at(state.epoch, epochs, phase, memory=state.memory),
+            mixture=lambda state: strength,
+        )
+        for state.epoch in range(1, epochs + 1):
+            variant.after_epoch(setup, state)
+            left.append(state.memory.get("drnas", {}).get("kept"))
+        return told, [row and row[0] for row in left], state.memory
+
+    told, left, memory = play(make("progressive"), 100)
+    yield "progressive widens after epoch", told, [(50, 4, 2)]
+    yield "and keeps the three strongest", left, [None] * 49 + [[1, 2, 3]] * 51
+    told, left, _ = play(make(K=(8, 4, 2), keep=(4, 2)), 9)
+    yield "three stages", told, [(3, 8, 4), (6, 4, 2)]
+    yield "of four, then two", left, [None] * 2 + [[1, 2, 3, 4]] * 3 + [[1, 3]] * 4
+    told, left, _ = play(make(K=(4, 2)), 4)
+    yield "widened alone", (told, left), ([(2, 4, 2)], [None] * 4)
+    variant = make("progressive")
+    alpha = ALPHA.new_tensor([[0.5, -0.5, 0.0, 0.2, 0.1]] * 6)
+    for phase in ("weights", "evaluate"):
+        now = at(60, 100, phase, memory=memory)
+        found = Composition([variant], NB201).mixture({"alpha": alpha}, now)[0]
+        yield (
+            f"{phase}: who left has nothing",
+            (found == 0).tolist(),
+            [True, False, False, False, True],
+        )
+        yield f"{phase}: the others all of it", found.sum().item(), 1.0
 
 
 def digamma(x):
@@ -87,4 +138,16 @@ INERT = {
     "if self.keep and len(self.keep)": "refuses a list of the wrong length",
     "raise ValueError": "the sentence of the refusal",
     "if min(self.K) < 1": "refuses what no schedule can be",
+}
+EQUIVALENT = {
+    "moved - x * moved.sum(-1, keepdim=True) -> moved + x * moved.sum(-1, keepdim=True)": (
+        "what is added in the draw's own direction goes when it is normalised"
+    ),
+    "state.epoch >= epochs -> state.epoch > epochs": "at the end no further stage begins",
+    "max(self.K) -> min(self.K)": "one in one is an ordinary supernet",
+    "min(self.K) -> max(self.K)": "refuses what no schedule can be",
+    "min(self.K) < 1 or any((a % b for a, b in zip(self.K, self.K[1:], strict=False))) -> "
+    "min(self.K) < 1 and any((a % b for a, b in zip(self.K, self.K[1:], strict=False)))": (
+        "refuses what no schedule can be"
+    ),
 }

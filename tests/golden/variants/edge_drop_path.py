@@ -16,10 +16,13 @@ def table(make):
     yield "p at the end of 2 epochs", paper.probability(at(1, 2)), 0.6
     yield "a search of one epoch", paper.probability(at(0, 1)), 0.0
     yield "the smallest of the paper's rates by default", make().probability(at(49, 50)), 0.2
-    y = torch.ones(20000, 1, 2, 2)
+    y = torch.ones(20000, 3, 2, 2)
     out = make.hooks(paper, epoch=49).edge(y, y, cell=0, edge=0)
     yield "what is kept is scaled by 1/(1 − p)", out.max().item(), 2.5
     share = (out[:, 0, 0, 0] == 0).float().mean().item()
     yield "six of ten images lose the edge", round(share, 1), 0.6
     whole = torch.equal(out, out[:, :1, :1, :1].expand_as(out))
     yield "an image keeps all of the edge or nothing", whole, True
+
+
+EQUIVALENT = {"0 -> 1": "a mask that drops nothing is all ones"}

@@ -36,6 +36,24 @@ def table(make):
         )
         yield f"{name}: the edge's value is unchanged", out.flatten().tolist(), [1.0]
         yield f"{name}: undrawn weights get a gradient", out.requires_grad, name != "paper"
+    now, exact = at(10, 250), make(undrawn="exact")
+    yield "exact: all operations run", exact.active(NB201, {"alpha": ALPHA}, now), None
+    measuring = at(10, 250, "evaluate")
+    for name in ("paper", "autodl"):
+        whole = make(name).active(NB201, {"alpha": ALPHA}, measuring)
+        yield f"{name}: all operations run while measuring", whole, None
+    alpha = ALPHA.clone().requires_grad_()
+    y = torch.ones(1, 1, 1, 1)
+    out = make.hooks(make("autodl"), architecture={"alpha": alpha}, epoch=10, epochs=250).edge(
+        y, y, cell=0, edge=0
+    )
+    (found,) = torch.autograd.grad(out.sum(), alpha)
+    g = -torch.empty(6, 5).exponential_(generator=now.generator("gdas")).log()
+    p = ((ALPHA.log_softmax(-1) + g) / 9.6024096).softmax(-1)[0]
+    # The undrawn weights are added: ∂/∂α of 1 − p of the drawn one.
+    drawn = p.argmax()
+    published = -p[drawn] * (torch.eye(5)[drawn] - p) / 9.6024096
+    yield "undrawn weights get the gradient of an output of one", found[0], published
     alpha = ALPHA.clone().requires_grad_()
     cost = torch.arange(5.0)
     hard = make("paper").relax({"alpha": alpha}, at(249, 250))

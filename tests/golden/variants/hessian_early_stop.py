@@ -59,6 +59,16 @@ def table(make):
     # Growing by r at every measurement, the averages differ by r⁴: 1.25 and 1.31.
     yield "code: r⁴ = 1.25 goes on", acts(code, lambda e: 1.25 ** ((e - 1) / 8)), None
     yield "code: r⁴ = 1.31", acts(code, lambda e: 1.31 ** ((e - 1) / 8)), (23, 11)
+    # 6.5/5 is 1.3: not above it.
+    yield "code: one of five at 2.5", acts(code, lambda e: 2.5 if e == 31 else 1.0), None
+    for name in ("paper", "trailing", "code"):
+        variant = make(name)
+        yield f"{name}: nothing at zero", acts(variant, lambda e: 0.0), None
+        yield f"{name}: nothing below zero", acts(variant, lambda e: -1.0 if e < 21 else -9.0), None
+        # Whatever the size of the eigenvalues.
+        small = acts(variant, lambda e: 1e-9 * 2.0**e)
+        yield f"{name}: from small ones too", small, acts(variant, rising)
+    yield from measured(make)
     yield "code: not in the last epoch", acts(code, step(31, 9.0), 31), None
     yield (
         "code: measured after",
@@ -67,10 +77,48 @@ def table(make):
     )
 
 
+def measured(make):
+    """What is measured goes into memory and history, in the epochs of the rule."""
+    import sys
+
+    helper = sys.modules[make.member.__mro__[1].__module__]
+    kept, asked = helper.AlphaHessian, []
+
+    class Scripted:
+        def __init__(self, **settings):
+            asked.append(settings)
+
+        def observe(self, setup, state):
+            return {"hessian_eigenvalue_max": 10.0 + state.epoch}
+
+    helper.AlphaHessian = Scripted
+    try:
+        variant, state = make("code"), SimpleNamespace(epoch=0, memory={}, history=[])
+        for epoch in range(1, 6):
+            state.epoch = epoch
+            state.history.append({})
+            variant.after_epoch(None, state)
+        off = make(rule=None).after_epoch(None, SimpleNamespace(epoch=1, memory={}, history=[{}]))
+    finally:
+        helper.AlphaHessian = kept
+    yield "code: kept", state.memory, {variant.name: {"values": [11.0, 13.0, 15.0]}}
+    history = [{"stop_eigenvalue": 10.0 + e} if e % 2 else {} for e in range(1, 6)]
+    yield "code: in the history", state.history, history
+    yield "on one batch", [a["probe"] for a in asked], ["official"] * 3
+    yield "no rule, nothing", off, None
+
+
 INERT = {
     "batches: int": "frozen batches are this suite's; the table names their number",
     "def chosen": "the earliest epoch is the first one",
     '"first", 1': "the earliest epoch is the first one",
     "first=1,": "no epoch comes before the first",
     "offset: int = 0": "a rule that says nothing measures every so many epochs",
+}
+
+EQUIVALENT = {
+    "(epoch - (self.offset or self.every)) // self.every -> "
+    "(epoch - (self.offset or self.every)) / self.every": (
+        "asked of epochs at which a measurement is made; see tests/variants/test_hessian_early_stop.py"
+    ),
 }

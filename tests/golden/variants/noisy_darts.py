@@ -36,6 +36,10 @@ def table(make):
     yield "e: times N(1, 0.2²)", noise(make("e")), (1.0, 0.2)
     out = make.hooks(make("c")).operation(X, cell=0, edge=0, operation=1) - X
     yield "c: uniform within ±√0.6", round(out.abs().max().item(), 2), 0.77
+    whole = tuple(round(v, 1) for v in noise(make(factor=1.0)))
+    yield "a factor of one", whole, (0.0, 5.0)
+    shifted = make(factor=0.0, mean=1.0), make(factor=0.0, mean=0.5)
+    yield "a mean alone", [noise(v) for v in shifted], [(1.0, 0.0), (0.5, 0.0)]
     yield "g at epoch 0 of 50", noise(make("g"), epoch=0), (0.5, 1.0)
     yield "h half-way: half of N(1, 1)", noise(make("h"), epoch=25), (0.5, 0.5)
     yield "g in the end: none", noise(make("g"), epoch=50), (0.0, 0.0)

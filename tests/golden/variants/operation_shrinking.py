@@ -2,8 +2,10 @@
 
 import math
 
+import torch
+
 from bench.search.composition import Composition
-from tests.golden.harness import DARTS, NB201, at
+from tests.golden.harness import DARTS, NB201, at, searching
 
 SOURCE = (
     "P-DARTS, train_search.py: num_to_keep 5, 3 (of 8), eps_no_archs 10 of 25 epochs, add_layers 0, 6, 12 on "
@@ -56,12 +58,44 @@ def table(make):
     uneven = [e for e in range(20) if scaled.updates_architecture(at(e, 20))]
     # 7, 7 and 6 epochs, of which 2.8, 2.8 and 2.4 are warm-up.
     yield "20 epochs", uneven, [3, 4, 5, 6, 10, 11, 12, 13, 17, 18, 19]
+    yield from shrinking(make)
     kept = Composition([make("nb201", restart=False)], NB201)
     yield "without restarts one cosine", kept.annealed(at(40, 75)), 40 / 75
 
 
+def shrinking(make):
+    """After which epoch who is left, and what begins anew."""
+    alpha = torch.tensor([[0.1, 0.5, 0.3, 0.4, 0.2]] * 6)
+    for restart in (True, False):
+        variant = make("nb201", restart=restart)
+        setup, state = searching(variant, epochs=9)
+        left, fresh = [], []
+        for state.epoch in range(1, 10):
+            state.architecture["alpha"].data.copy_(alpha)
+            state.weight_optimizer.param_groups[0]["lr"] = 0.017
+            before = state.supernet
+            variant.after_epoch(setup, state)
+            rows = state.memory.get(variant.name)
+            left.append(rows and rows[5])
+            fresh.append(
+                state.supernet is not before
+                and not torch.equal(state.architecture["alpha"].detach(), alpha)
+                and not state.weight_optimizer.state
+            )
+            rate = state.weight_optimizer.param_groups[0]["lr"]
+        told = [None] * 2 + [[1, 2, 3]] * 3 + [[1, 3]] * 4
+        yield f"restart {restart}: who is left after every epoch", left, told
+        yield (
+            f"restart {restart}: what begins anew",
+            fresh,
+            [restart and e in (2, 5) for e in range(9)],
+        )
+        yield f"restart {restart}: the rate waits for the next step", rate, 0.017
+
+
 INERT = {
-    "epochs, stages = setup": "how many stages there are; see test_stages.py",
     "max(1, length)": "a stage of no epochs",
-    "if state.epoch >= epochs or now == stage": "when it acts; see test_stages.py",
+}
+EQUIVALENT = {
+    "state.epoch >= epochs -> state.epoch > epochs": "at the end no further stage begins",
 }

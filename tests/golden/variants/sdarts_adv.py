@@ -55,4 +55,13 @@ def table(make):
     yield "on a loss whose slope turns", half, attack(p, None, 0.03, start)
     kept = make("paper").perturb(p, lambda q: -((q - p) ** 2).sum(), at(50, 100))
     yield "where it found no higher loss, the mixture itself", kept, p
+    flat = torch.tensor([[1.0, 0.0, 0.5, 0.0]])
+    found = make("paper").perturb(p, lambda q: (q * flat).sum(), at(50, 100))
+    start = torch.empty(1, 4).uniform_(-0.165, 0.165, generator=at(50, 100).generator(few.name))
+    yield "where a slope is zero, no step", found, attack(p, flat, 0.165, start)
+    level = make("paper").perturb(p, lambda q: 0 * q.sum(), at(50, 100))
+    yield "of equal losses the attack's", level, clip(p + start)
     yield "steps", make().steps, 7
+
+
+EQUIVALENT = {"0 -> 1": "no ε is one; at zero nothing is added either way"}

@@ -26,6 +26,8 @@ INERT = {
     "nan_to_num(0.0, 0.0, 0.0)": "what a row of zeros is multiplied by",
 }
 
+EQUIVALENT = {"0 -> 1": "no ε is one; at zero nothing is added either way"}
+
 
 def project(member):
     """Return the projection that the member's module uses."""
@@ -58,3 +60,8 @@ def table(make):
     make.member.name = before
     drawn = (weights + uniform).clamp(0, 1)
     yield "uniform noise, then clip", found, drawn / drawn.sum()
+    if make.member.name == "sdarts_rs":
+        found = make("paper").perturb(weights, None, now)
+        uniform = torch.empty(1, 3).uniform_(-0.165, 0.165, generator=now.generator("sdarts_rs"))
+        drawn = (weights + uniform).clamp(0, 1)
+        yield "which is the perturbation", found, drawn / drawn.sum()

@@ -57,3 +57,6 @@ def table(make):
         (0.4, 1 / 0.6),
     )
     yield "nothing else is touched", make.member.touches, ("skip_connect",)
+
+
+EQUIVALENT = {"0 -> 1": "a mask that drops nothing is all ones"}
