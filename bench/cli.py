@@ -35,7 +35,7 @@ OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 TASKS = {
-    "Ask a question": ("run", "plan", "status", "retry", "report"),
+    "Ask a question": ("run", "plan", "status", "watch", "retry", "report"),
     "Look closer": (
         "compare",
         "figure",

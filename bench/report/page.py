@@ -114,6 +114,7 @@ def environment() -> jinja2.Environment:
     made.filters["breakable"] = lambda text: Markup(str(escape(text)).replace("_", "_<wbr>"))
     made.globals["inline"] = lambda name: Markup(source(name))
     script = source("charts.js") + source("page.js")
+    made.globals["watching"] = Markup(source("watch.js"))
     made.globals |= {"script": Markup(script), "policy": policy(script)}
     return made
 
