@@ -22,6 +22,7 @@ import bench
 from bench.contracts import plugins
 from bench.names import shown
 from bench.terminal import forgiving
+from bench.written import one_line
 
 PLUGINS = "plugins"
 PluginsOption = Annotated[
@@ -34,7 +35,7 @@ OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 TASKS = {
-    "Ask a question": ("run", "plan", "status", "retry", "report"),
+    "Ask a question": ("run", "plan", "status", "watch", "retry", "report"),
     "Look closer": (
         "compare",
         "figure",
@@ -170,7 +171,7 @@ def _one_line(error: Exception) -> str:
 
         path, message = first_error(error)  # type: ignore[arg-type]
         return ": ".join(filter(None, (".".join(map(str, path)), message)))
-    text = shown(" ".join(str(error).split()))  # a forged folder may hold a terminal's commands
+    text = shown(one_line(error))  # a forged folder may hold a terminal's commands
     return (
         text
         if isinstance(error, ValueError) and text

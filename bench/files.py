@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from bench.written import one_line
+
 FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)  # a pipe put in the file's place just now must not be waited for
@@ -114,7 +116,7 @@ def read_json(path: Path | str, limit: int, *, links: bool = True) -> Any:
     except UnfitFileError:
         raise
     except (ValueError, RecursionError) as error:
-        raise UnfitFileError(f"{path}: not JSON ({' '.join(str(error).split())[:120]})") from None
+        raise UnfitFileError(f"{path}: not JSON ({one_line(error, 120)})") from None
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -211,7 +213,7 @@ def check_zip(archive: IO[bytes], limit: int, source: Path | str, *, packed: boo
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UnfitFileError(f"{source}: not a sound archive ({reason})") from None
     if not packed and any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise UnfitFileError(f"{source}: holds compressed members, which it should not")

@@ -11,9 +11,7 @@ from typing import Literal
 
 from bench.decision.sequential import Question
 from bench.statistics import Interval
-
-MISSING = "—"
-"""Shown where there is no number."""
+from bench.written import MISSING
 
 COLLAPSE = 5 / 6
 """Share of weight-free edges from which on a derived cell counts as collapsed."""
@@ -214,15 +212,6 @@ def p_text(p: float) -> str:
     if not math.isfinite(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them."""
-    if not math.isfinite(seconds):
-        return MISSING
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -360,22 +360,22 @@ def too_few_seeds(n: int, tests: int = 1, alpha: float = 0.05) -> str | None:
     )
 
 
-def minimum_detectable(
-    differences: ArrayLike, *, tests: int = 1, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Return the mean difference that as many pairs with this spread would detect with ``power``.
-
-    (t_{1−α/2m} + t_power)·sd/√n with n − 1 degrees of freedom (Bloom 1995). An orientation: it
-    takes differences to be about normal, which bimodal outcomes are not. Infinite where
-    `too_few_seeds` holds; NaN when a difference is.
-    """
+def student_half_width(values: ArrayLike, level: float = 0.95) -> Floats:
+    """Return half the width of Student's interval of a mean [...] of values [..., n]; NaN for n < 2."""
     from scipy import stats  # late: takes a second
 
-    d = _floats(differences)
-    if np.isnan(d).any():
-        return math.nan
-    if d.size < max(2, seeds_needed(tests, alpha)):
-        return math.inf
-    t = stats.t(d.size - 1)
-    factor = float(t.ppf(1 - alpha / (2 * tests))) + float(t.ppf(power))
-    return factor * float(d.std(ddof=1)) / math.sqrt(d.size)
+    d = np.asarray(values, dtype=float)
+    if (n := d.shape[-1]) < 2:
+        return np.full(d.shape[:-1], math.nan)
+    half: Floats = stats.t.ppf((1 + level) / 2, n - 1) * d.std(axis=-1, ddof=1) / np.sqrt(n)
+    return half
+
+
+def student(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Return a mean with Student's interval; the finite values count, and one alone has no bounds."""
+    d = np.asarray(values, dtype=float)
+    d = d[np.isfinite(d)]
+    if d.size == 0:
+        return UNDEFINED
+    centre, half = float(d.mean()), float(student_half_width(d, level))
+    return Interval(centre, centre - half, centre + half)

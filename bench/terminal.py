@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
+from bench.written import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,7 +45,7 @@ def entries(rows: Iterable[tuple[str, str]], stream: IO[str] | None = None) -> N
     rows = list(rows)
     if not stream.isatty() and "COLUMNS" not in os.environ:
         for name, text in rows:
-            print(f"{name}\t{' '.join(text.split())}", file=stream)
+            print(f"{name}\t{one_line(text)}", file=stream)
         return
     columns = width(stream)
     indent = min(max((len(name) for name, _ in rows), default=0) + 2, columns // 2)
@@ -51,7 +53,7 @@ def entries(rows: Iterable[tuple[str, str]], stream: IO[str] | None = None) -> N
         head = f"{name:<{indent - 1}} "
         alone = len(head) > indent  # too long a name stands on a line of its own
         body = textwrap.fill(
-            " ".join(text.split()),
+            one_line(text),
             columns,
             initial_indent=" " * indent,
             subsequent_indent=" " * indent,

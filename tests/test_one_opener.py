@@ -66,7 +66,6 @@ ALLOWED = {
     },
     "commands/new.py": {'path.open("x", encoding="utf-8")': "made new, in the package"},
     "data/_cache.py": {"np.load(file, allow_pickle=False)": "what is open already"},
-    "tables/long.py": {'open(name, "rb+")': "a temporary file of its own, to be synchronised"},
     "truth/_official_files.py": {
         "bz2.BZ2File(raw)": "what is open already",
         "zipfile.is_zipfile(raw)": "what is open already",

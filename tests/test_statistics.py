@@ -172,16 +172,13 @@ def test_too_few_seeds_says_how_many_are_needed() -> None:
         st.seeds_needed(0)
 
 
-def test_minimum_detectable_difference_is_detected_with_the_stated_power() -> None:
-    rng = np.random.default_rng(5)
-    n, sd = 12, 2.0
-    spread = rng.normal(size=n)
-    spread = (spread - spread.mean()) / spread.std(ddof=1) * sd
-    delta = st.minimum_detectable(spread)
-    detected = [st.paired_sign_flip(rng.normal(delta, sd, n), seed=0).p <= 0.05 for _ in range(300)]
-    assert 0.72 <= np.mean(detected) <= 0.9
-    assert st.minimum_detectable([1.0, 2.0, 3.0]) == math.inf
-    assert math.isnan(st.minimum_detectable([math.nan] * 9))
+def test_students_interval_against_scipys() -> None:
+    x = np.random.default_rng(5).normal(3.0, 2.0, size=9)
+    low, high = stats.t.interval(0.95, 8, loc=x.mean(), scale=stats.sem(x))
+    assert tuple(st.student([*x, math.nan])) == pytest.approx((x.mean(), low, high))
+    assert st.student_half_width([x, x + 1]) == pytest.approx([(high - low) / 2] * 2)
+    alone = st.student([7.0])
+    assert alone.estimate == 7.0 and math.isnan(alone.low) and math.isnan(st.student([]).estimate)
 
 
 def test_paired_difference_resamples_pairs() -> None:

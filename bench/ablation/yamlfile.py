@@ -11,6 +11,7 @@ import yaml
 
 from bench import files
 from bench.ablation import scalars
+from bench.written import one_line
 
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
@@ -115,7 +116,7 @@ def loads(text: str, path: Path) -> Document:
         problem = " ".join(str(error.problem or error.context).split())
         raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
     except (yaml.YAMLError, ValueError) as error:
-        message = " ".join(str(error).split())[:200]
+        message = one_line(error, 200)
         raise ConfigError(f"{path}:1: not valid YAML: {message}") from None
     return Document(path, data, lines)
 

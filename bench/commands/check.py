@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.written import finite
+
 BaselinesOption = Annotated[
     Path, typer.Option("--baselines", help="The folder of gate.json and history.jsonl.")
 ]
@@ -63,7 +65,6 @@ def check(
     from bench.gate import speed as timings
     from bench.gate.check import check as run
     from bench.gate.trend import write_trend
-    from bench.runs import store
 
     own = baselines / recorded.HISTORY
     kept = own if history is None else history
@@ -93,6 +94,6 @@ def check(
     if trend is not None:
         lines = recorded.history(own, kept)
         notify(f"trend   {write_trend(lines if record else [*lines, report.line()], trend)}")
-    print(json.dumps(store.finite(report.line())) if as_json else render.text(report))
+    print(json.dumps(finite(report.line())) if as_json else render.text(report))
     if report.verdict != "green":
         raise typer.Exit(cli.REGRESSION)

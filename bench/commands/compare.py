@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.written import finite
 
 if TYPE_CHECKING:
     from bench.report.contrast import Comparison
@@ -126,10 +127,6 @@ def unlike(
 
 def record(item: Comparison) -> dict[str, object]:
     """Return a comparison for JSON; what is not a number is null."""
-
-    def plain(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
     return {
         "metric": item.metric,
         "of": item.of,
@@ -138,13 +135,13 @@ def record(item: Comparison) -> dict[str, object]:
         "planned": item.planned,
         "differences": list(item.differences),
         "ties": item.ties,
-        "difference": plain(item.difference.estimate),
-        "low": plain(item.difference.low),
-        "high": plain(item.difference.high),
-        "p": plain(item.p),
+        "difference": finite(item.difference.estimate),
+        "low": finite(item.difference.low),
+        "high": finite(item.difference.high),
+        "p": finite(item.p),
         "floor": item.floor,
-        "improvement": plain(item.improvement),
-        "delta": plain(item.delta),
+        "improvement": finite(item.improvement),
+        "delta": finite(item.delta),
     }
 
 

@@ -22,18 +22,20 @@ def seam_of(kind: str) -> str:
     for seam in SEAMS:
         if kind in (seam, singular(seam), f"{seam}s"):
             return seam
-    raise ValueError(f"unknown kind {kind!r}; {did_you_mean(kind, list(SEAMS))}")
+    known = [*SEAMS, "metrics", "settings"]
+    raise ValueError(f"unknown kind {kind!r}; {did_you_mean(kind, known)}")
 
 
 def list_command(
-    kind: Annotated[
-        str, typer.Argument(help="spaces, variants, hypergradients, ..., metrics")
-    ] = "",
+    kind: Annotated[str, typer.Argument(help="spaces, variants, ..., metrics, settings")] = "",
     wide: Annotated[
         bool,
         typer.Option("--wide", help="With parameters, cost and paper: a table for 200 columns."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Of settings: the whole reference, as in docs.")
+    ] = False,
 ) -> None:
     """List what is registered: of one kind, a line each; or the names of all kinds."""
     from rich.table import Table
@@ -48,10 +50,14 @@ def list_command(
             print(json.dumps(found))
             return
         found["metrics"] = ["what the results hold: `bench list metrics`"]
+        found["settings"] = ["what a run is told: `bench list settings`"]
         terminal.entries((seam, ", ".join(names)) for seam, names in found.items())
         return
     if kind in ("metric", "metrics"):
         list_metrics(as_json)
+        return
+    if kind in ("setting", "settings"):
+        list_settings(as_json, markdown)
         return
     seam = seam_of(kind)
     members = [registry.load(seam, name) for name in registry.names(seam)]
@@ -124,6 +130,24 @@ def list_metrics(as_json: bool) -> None:
         )
         print()
     print("* stands for several; `contrast.metric` takes any of these names")
+
+
+def list_settings(as_json: bool, markdown: bool) -> None:
+    """List every setting of a run: name, what it takes, default, meaning."""
+    from bench import terminal
+    from bench.search.reference import as_markdown, settings
+
+    if markdown:
+        print(as_markdown(), end="")
+        return
+    rows = list(settings())
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows]))
+        return
+    terminal.entries(
+        (row.name, f"{row.meaning} ({row.kind}; default {row.default})".strip()) for row in rows
+    )
+    print("\nthe parameters of a member: bench show NAME; of all of them: docs/settings.md")
 
 
 def show(

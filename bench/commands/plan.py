@@ -26,6 +26,7 @@ from bench.commands.run import (
     resolve,
     truth_doubts,
 )
+from bench.written import duration
 
 if TYPE_CHECKING:
     from bench.decision.budget import Until
@@ -204,10 +205,3 @@ def until(limits: Until, expected: dict[str, float]) -> str:
 
 def _absent(text: str) -> None:
     print(f"warning: {text}; its runs are shown as new", file=sys.stderr)
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

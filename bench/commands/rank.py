@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.written import finite
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -78,7 +80,6 @@ def _scores(
     from bench.ablation.layers import Layer
     from bench.ablation.yamlfile import ConfigError
     from bench.ranking import listed
-    from bench.runs import store
 
     layer = Layer()
     layer.assign(sets)
@@ -94,7 +95,7 @@ def _scores(
         found.table.to_csv(output, index=False)
     numbers = found.flat()
     if as_json:
-        print(json.dumps(store.finite(numbers)))
+        print(json.dumps(finite(numbers)))
         return
     print(f"{path.name}: {numbers['n']} cells, protocol {found.digest}")
     print(f"against {truth.dataset} {truth.split}, {truth.budget} epochs: {truth.provenance}")
@@ -189,7 +190,7 @@ def _one(
 
         output.write_text(as_csv(found.table), encoding="utf-8")
     if as_json:
-        print(json.dumps(store.finite(numbers | {"same_protocol_as_run": same})))
+        print(json.dumps(finite(numbers | {"same_protocol_as_run": same})))
         return
     what = f"{numbers['ranked']} architectures, protocol {found.digest}"
     print(f"{spec.label} seed {spec.seed}, {what}")

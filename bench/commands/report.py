@@ -24,6 +24,14 @@ def report(
     ],
     md: Annotated[bool, typer.Option("--md", help="Also write report.md.")] = False,
     tex: Annotated[bool, typer.Option("--tex", help="Also write report.tex.")] = False,
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--columns",
+            metavar="A,B,...",
+            help="Of report.tex, in this order: finished, difference, p, and metrics.",
+        ),
+    ] = "",
     csv: Annotated[
         bool, typer.Option("--csv", help="Also write variants, runs and history as CSV.")
     ] = False,
@@ -40,6 +48,8 @@ def report(
     from bench.report.summary import Summary
     from bench.runs.manifest import MANIFEST
 
+    if columns and not tex:
+        raise ValueError("--columns: of the table that --tex writes; ask for that too")
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such folder")
     alone = (directory / MANIFEST).exists()
@@ -66,7 +76,8 @@ def report(
         for page, found in entries:
             if not isinstance(found, str):
                 write_page(found, page)
-                export(found, md=md, tex=tex, csv=csv, parquet=parquet)
+                wanted = [name.strip() for name in columns.split(",") if name.strip()]
+                export(found, md=md, tex=tex, csv=csv, parquet=parquet, columns=wanted)
         index = None if alone else write_index(entries, directory / "index.html")
     except OSError as error:
         print(f"warning: no page: {error.filename}: {error.strerror}", file=sys.stderr)
@@ -82,16 +93,19 @@ def report(
         raise typer.Exit(1)
 
 
-def export(summary: Summary, *, md: bool, tex: bool, csv: bool, parquet: bool) -> None:
+def export(
+    summary: Summary, *, md: bool, tex: bool, csv: bool, parquet: bool, columns: list[str]
+) -> None:
     """Write what was asked for beside the page."""
     from bench.files import write_atomically
-    from bench.report.table import as_csv, as_markdown, as_tex
+    from bench.report.table import as_csv, as_markdown
+    from bench.report.tex import as_tex
 
     files: dict[str, str] = {}
     if md:
         files["report.md"] = as_markdown(summary)
     if tex:
-        files["report.tex"] = as_tex(summary)
+        files["report.tex"] = as_tex(summary, columns)
     if csv:
         files |= {
             "variants.csv": as_csv(summary.variants),

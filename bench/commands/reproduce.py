@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.written import finite
+
 if TYPE_CHECKING:
     from bench.papers.logs import LogTable
 
@@ -40,7 +42,6 @@ def reproduce(
 ) -> None:
     """Show a published table beside what is obtained; rows that need a GPU say so."""
     import json
-    import math
 
     from bench import papers
 
@@ -78,10 +79,7 @@ def reproduce(
     )
     page = summary.to_markdown(table, paper, outcomes, worth, budget)
     if as_json:
-        records = [
-            {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()}
-            for record in summary.records(outcomes)
-        ]
+        records = finite(summary.records(outcomes))
         typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
     else:
         typer.echo(page, nl=False)
@@ -113,7 +111,7 @@ def _replay(
     frame = replayed.read(logs)
     obtained = replayed.obtain(table, frame)
     page = logs_page.to_markdown(table, obtained, frame)
-    told = [logs_page.plain(record) for record in logs_page.records(obtained)]
+    told = [finite(record) for record in logs_page.records(obtained)]
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else page, nl=as_json)
     if output is not None:
         import pandas as pd

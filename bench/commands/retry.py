@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.run import JsonOption
+from bench.written import one_line
 
 if TYPE_CHECKING:
     from bench.runs.campaign import Campaign
@@ -115,7 +116,7 @@ def planned(root: Path) -> list[RunSpec]:
                 contents=arm.get("contents", {}),
             )
         except (KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error, 160)
             raise ValueError(f"{root / MANIFEST}: arms: {named['label']}: {reason}") from None
         if spec.folder != name:
             raise ValueError(

@@ -29,9 +29,9 @@ def status(
     from rich.text import Text
 
     from bench import cli, terminal
-    from bench.commands.plan import duration
     from bench.runs.index import rows
     from bench.runs.status import attention, count, eta, outputs, runs
+    from bench.written import duration
 
     ended = {root: rows(root) for root in outputs(directory)}
     found = {root: runs(root, own) for root, own in ended.items()}

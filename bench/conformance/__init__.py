@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.contracts import registry
 from bench.contracts.member import Member
+from bench.written import one_line
 
 Check = Callable[[Any], None]
 
@@ -52,9 +53,9 @@ def _asked(promise: str, ask: Callable[[], None]) -> Finding:
     try:
         ask()
     except AssertionError as error:
-        return Finding(promise, " ".join(str(error).split()) or "it does not")
+        return Finding(promise, one_line(error) or "it does not")
     except Exception as error:  # whatever the user's code raises, it is not what was promised
-        return Finding(promise, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        return Finding(promise, f"{type(error).__name__}: {one_line(error)}"[:300])
     return Finding(promise)
 
 

@@ -27,7 +27,7 @@ PAPER_BUDGET = 110
 """Evaluations that stand for the 12,000 s of 12-epoch training of Dong and Yang 2020.
 
 Tables of accuracies hold no training times, and one 12-epoch training with its validation takes
-about 109 s on the paper's GTX 1080 Ti. Cheap and dear cells cost alike here.
+about 109 s on the paper's GTX 1080 Ti. Small and large cells cost the same here.
 """
 
 

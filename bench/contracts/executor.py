@@ -129,7 +129,7 @@ class Executor(Member):
         """
 
     def slots(self, job: Job) -> int:
-        """Return how many jobs like this one are worth having at a time, waiting ones included.
+        """Return how many jobs like this one to submit at a time, waiting ones included.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Executor(Member):
         self.cancel()
 
     def wait(self, seconds: float) -> None:
-        """Wait until it is worth to `poll` again, at most so long.
+        """Wait until there may be something to `poll`, at most so long.
 
         Parameters
         ----------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench import files
 from bench.data import DataError
+from bench.written import one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,7 +65,7 @@ def decode(
         except MemoryError:
             raise DataError(f"image_folder: {path!r}: not enough memory to decode it") from None
         except Exception as error:  # decoders raise many kinds
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             reason = reason.removeprefix(f"{path}: ")
             raise DataError(f"image_folder: cannot decode {path!r}: {reason[:200]}") from None
         if pixels is None:

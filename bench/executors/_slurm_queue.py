@@ -7,6 +7,8 @@ import os
 import subprocess
 import time
 
+from bench.written import one_line
+
 
 def squeue(attempts: int = 8) -> dict[str, str]:
     """Return job → state of this user's jobs, arrays by task; asked again where Slurm is not up.
@@ -30,7 +32,7 @@ def squeue(attempts: int = 8) -> dict[str, str]:
         except subprocess.TimeoutExpired:
             reason = "no answer in 60 s"
         time.sleep(min(2.0**attempt, 30))
-    raise ValueError(f"slurm: squeue does not answer: {' '.join(reason.split())[-200:]}")
+    raise ValueError(f"slurm: squeue does not answer: {one_line(reason)[-200:]}")
 
 
 def user() -> str:

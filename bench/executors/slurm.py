@@ -22,6 +22,7 @@ from bench.executors._slurm_queue import squeue
 from bench.files import read_json
 from bench.names import TASK
 from bench.runs import store
+from bench.written import one_line
 
 ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 CANCELLED = {"CANCELLED", "REVOKED"}
@@ -148,7 +149,7 @@ class Slurm(Executor):
                     for pack in packs
                 ]
         except submitit.core.utils.FailedJobError as error:
-            reason = " ".join(str(error).split())[-200:]
+            reason = one_line(error)[-200:]
             raise ValueError(f"slurm: sbatch refused the jobs: {reason}") from None
         for pack, task in zip(packs, submitted, strict=True):
             for job in pack:

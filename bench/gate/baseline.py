@@ -21,6 +21,7 @@ from bench.gate.seedbank import BANK, by_chance, choose_k
 from bench.gate.shapes import Line, Recorded
 from bench.gate.traces import Traces, from_plain, record, to_plain
 from bench.runs import store
+from bench.written import finite, one_line
 
 FOLDER = Path("results") / "baselines"
 FILE, HISTORY = "gate.json", "history.jsonl"
@@ -114,7 +115,7 @@ def make(reason: str, *, jobs: int = 1, keep: Baseline | None = None, notify: No
         for i, name in enumerate(bank)
     }
     return Baseline(
-        " ".join(reason.split()),
+        one_line(reason),
         provenance(),
         traces,
         fingerprint(judged()[1]),
@@ -210,7 +211,7 @@ def read(folder: Path = FOLDER) -> Baseline:
 def append(path: Path, line: dict[str, Any]) -> None:
     """Add one line to a history."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(store.finite(line), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(finite(line), separators=(",", ":"), allow_nan=False)
     files.append(path, f"{text}\n".encode())
 
 

@@ -14,7 +14,8 @@ import torch
 
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth
-from bench.gate.searches import JUDGED, arithmetic, prepare
+from bench.devices import computing
+from bench.gate.searches import JUDGED, prepare
 from bench.gate.traces import BATCH_NORMS, Finding, protocol, trace
 from bench.ranking.evaluate import evaluate
 from bench.search.setup import Setup
@@ -51,7 +52,7 @@ def findings(recorded: dict[str, Any]) -> list[Finding]:
     recorded
         The fingerprint of the truth that the baseline was recorded with.
     """
-    with arithmetic():
+    with computing(1, deterministic=True):
         setup, truth = judged()
         return [*_truth(truth, recorded), _default_column(), _look_up(setup, truth), *_leaks()]
 

@@ -13,6 +13,7 @@ from bench.gate.searches import METRICS
 from bench.gate.seedbank import BANK, CONFIRMING, FRESH, Judgement, by_chance
 from bench.gate.traces import Finding
 from bench.metrics import number
+from bench.written import one_line
 
 SIGNS = {"ok": "✓", "suspect": "?", "cleared": "✓", "regressed": "✗"}
 HEADLINES = {
@@ -171,7 +172,7 @@ def _md(cells: list[str]) -> str:
 
 def _escaped(text: str) -> str:
     """Keep what a user wrote (a reason, a benchmark's name) from acting as markup."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in plain)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from bench.devices import computing
 from bench.runs.spec import RunSpec
 from bench.search.loop import search
 from bench.search.setup import Setup, build, initial_state
@@ -131,7 +131,7 @@ def outcome(name: str, seed: int) -> Numbers:
     from bench.runs.run import judge_cell  # late: saves start-up time
     from bench.search.loop import DivergedError  # late: saves start-up time
 
-    with arithmetic():
+    with computing(1, deterministic=True):
         setup, state = prepare(name, JUDGED[name], seed)
         try:
             search(setup, state)
@@ -195,16 +195,3 @@ def outcomes(
         for task, future in zip(tasks, futures, strict=True):
             take(*task, future.result())
     return found
-
-
-@contextlib.contextmanager
-def arithmetic(threads: int = 1) -> Iterator[None]:
-    """Hold torch to deterministic sums on so many threads, and put both back afterwards."""
-    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict)

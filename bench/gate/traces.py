@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.gate.searches import TRACED, arithmetic, prepare, steps
+from bench.devices import computing
+from bench.gate.searches import TRACED, prepare, steps
 from bench.ranking.evaluate import evaluate
 from bench.ranking.protocol import Protocol
 from bench.search.loop import DivergedError
@@ -66,7 +67,7 @@ def protocol(batch_norm: str) -> Protocol:
 
 def record(threads: int = 1) -> Traces:
     """Run all traced searches."""
-    with arithmetic(threads):
+    with computing(threads, deterministic=True):
         return {name: trace(name)[0] for name in TRACED}
 
 

@@ -53,7 +53,7 @@ class DartsSecondOrder(Hypergradient):
         return 1
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return 4.0
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

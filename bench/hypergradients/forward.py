@@ -49,7 +49,7 @@ class Forward(Hypergradient):
         return self.T
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return self.T + 1 + self.T * parameters * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

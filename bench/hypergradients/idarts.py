@@ -59,7 +59,7 @@ class Idarts(Hypergradient):
         return self.T
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return self.T + 2 + (self.K + 1) * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

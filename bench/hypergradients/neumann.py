@@ -51,7 +51,7 @@ class Neumann(Hypergradient):
         return 1
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return 2 + (self.K + 1) * HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

@@ -35,7 +35,7 @@ class OneStepExact(Hypergradient):
         return 1
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return 2 + HVP
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

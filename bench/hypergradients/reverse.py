@@ -69,7 +69,7 @@ class Reverse(Hypergradient):
         return self.T
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         kept = self.T if self.K is None else self.K
         return self.T + kept + 1 + kept * HVP
 

@@ -82,7 +82,7 @@ class Stn(Trained):
         return self.T
 
     def cost_in_passes(self, parameters: int) -> float:
-        """See `Hypergradient.passes`."""
+        """See `Hypergradient.cost_in_passes`."""
         return 3.0 if self.in_loop else 1 + 2.0 * self.T * self.pairs
 
     def estimate(self, problem: Problem, train: Sequence[Any], valid: Any) -> Estimate:

@@ -85,7 +85,7 @@ class AlphaHessian(Instrument):
     )
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         count = 1 if self.probe == "official" else self.batches
         return count * (2.5 * parameters if self.mode == "matrix" else 20.0)
 

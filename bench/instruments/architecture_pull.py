@@ -63,7 +63,7 @@ class ArchitecturePull(Instrument):
     batches: int = Field(8, ge=2, description="validation batches, the same at every reading")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return 3.0 * self.batches
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:

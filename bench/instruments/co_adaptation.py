@@ -82,7 +82,7 @@ class CoAdaptation(Instrument):
     )
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return self.batches / 3
 
     @torch.no_grad()

@@ -90,7 +90,7 @@ class DiscretisationGap(Instrument):
     lr: float = Field(0.0025, gt=0, description="constant learning rate of fine-tuning")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         batch = settings.search.batch
         images = self.images or 1000
         measured = (

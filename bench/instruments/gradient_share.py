@@ -64,7 +64,7 @@ class GradientShare(Instrument):
     batches: int = Field(8, ge=1, description="validation batches, the same at every reading")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return float(self.batches)
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:
@@ -100,12 +100,12 @@ def gradients(
         outputs = [z for own in taps.outputs.values() for z in own]
         found = torch.autograd.grad(loss, [mixture, *outputs], allow_unused=True)
     gradient = torch.zeros_like(mixture) if found[0] is None else found[0]
-    squared, rest = torch.zeros_like(taps.norms[:, 0]), iter(found[1:])
-    for edge, own in taps.outputs.items():
-        for grad in (next(rest) for _ in own):
-            if grad is not None:
-                weight = taps.mixture[edge, taps.chosen[edge]]
-                squared[edge] += (grad.float() / weight).square().sum()
+    squared = torch.zeros_like(taps.norms[:, 0])
+    edges = [edge for edge, own in taps.outputs.items() for _ in own]
+    for edge, grad in zip(edges, found[1:], strict=True):
+        if grad is not None:
+            weight = taps.mixture[edge, taps.chosen[edge]]
+            squared[edge] += (grad.float() / weight).square().sum()
     scale = torch.sqrt(squared[:, None] * taps.norms)
     # Over a zero norm the cosine has no meaning: of `none`, and of what nothing reaches.
     cosine = torch.where(scale > 0, gradient / scale, torch.nan)

@@ -129,7 +129,7 @@ class HypergradientBias(Instrument):
         return estimators
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         members = (self.reference, *self.estimators.values())
         return self.sequences * sum(member.cost_in_passes(parameters) for member in members)
 

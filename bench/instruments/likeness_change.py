@@ -51,7 +51,7 @@ class LikenessChange(Instrument):
     )
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return float(self.batches)
 
     @torch.no_grad()

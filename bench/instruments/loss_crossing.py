@@ -55,7 +55,7 @@ class LossCrossing(Instrument):
     batches: int = Field(8, ge=1, description="training batches, the same at every reading")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return self.batches / 3
 
     @torch.no_grad()

@@ -86,7 +86,7 @@ class OperationStrength(Instrument):
     )
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         space = settings.space
         each = len(space.operations) - 1  # `none` has no strength
         pairs = each * (each - 1) // 2 if self.pairs is None else self.pairs

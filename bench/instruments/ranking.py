@@ -39,7 +39,7 @@ class Ranking(Instrument):
     images: int = Field(500, ge=2, description="validation images")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return self.size * self.images / (6 * settings.search.batch)
 
     def observe(self, setup: SearchView, state: StateView) -> Reading:

@@ -58,7 +58,7 @@ class StandaloneRanking(Instrument):
     )
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`; a cell is one path of the supernet."""
+        """See `Instrument.cost_in_passes`; a cell is one path of the supernet."""
         steps = (settings.data.size or 50_000) / (2 * settings.search.batch)
         return self.cells * self.epochs * steps / len(settings.space.operations)
 

@@ -33,7 +33,7 @@ class SupernetAccuracy(Instrument):
     images: int = Field(1000, ge=1, description="validation images, the same at every reading")
 
     def cost_in_passes(self, settings: RunSettings, parameters: int) -> float:
-        """See `Instrument.passes`."""
+        """See `Instrument.cost_in_passes`."""
         return self.images / (3 * settings.search.batch)
 
     @torch.no_grad()

@@ -28,6 +28,7 @@ from bench.files import open_regular
 from bench.ranking.correlation import tau_b
 from bench.statistics import Floats, Interval
 from bench.variants._eigenvalue import RULES, Rule, RuleName
+from bench.written import one_line
 
 FILES = ("eigenvalues.csv", "results_arch.yaml", "results_perf.yaml")
 SETTING = ["drop_path", "weight_decay"]
@@ -125,7 +126,7 @@ def _by_search(path: Path) -> dict[Key, Any]:
             for run, value in runs.items()
         }
     except (OSError, yaml.YAMLError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: cannot be read: {one_line(error)}") from None
 
 
 def _series(path: Path) -> dict[Key, list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pandas as pd
@@ -111,8 +110,3 @@ def _skips(frame: pd.DataFrame) -> list[str]:
             "",
         ]
     return lines
-
-
-def plain(record: dict[str, Any]) -> dict[str, Any]:
-    """Turn NaN into what JSON has."""
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()}

@@ -12,7 +12,7 @@ from bench.papers.reproduce import PASS_BAND, SIGNAL, Outcome, Table
 
 BUDGET_NOTE = (
     "Budget: {budget} evaluations, the equivalent of the paper's 12,000 s of 12-epoch training "
-    "(about 109 s each); the table holds no training times, so cheap and dear cells cost alike."
+    "(about 109 s each); the table holds no training times, so small and large cells cost the same."
 )
 HOURS_NOTE = (
     "GPU hours are orders of magnitude to plan with, from the papers' own reports on a GTX 1080 Ti "

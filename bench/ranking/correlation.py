@@ -297,7 +297,7 @@ def regret(scores: ArrayLike, truth: ArrayLike, best: float | None = None) -> fl
     return (float(y.max()) if best is None else best) - float(y[x == x.max()].mean())
 
 
-def noise_ceiling(truth_by_seed: ArrayLike) -> float:
+def noise_ceiling(truth_by_seed: ArrayLike, fewest: int = 0) -> float:
     """Return τ-b of the truth with itself: the mean over pairs of training seeds.
 
     The mean of T seeds is less noisy, so scores that are compared with it may exceed this.
@@ -307,11 +307,13 @@ def noise_ceiling(truth_by_seed: ArrayLike) -> float:
     truth_by_seed
         Accuracy per architecture and training seed [N, T]; NaN where a trial is missing. A pair of seeds is
         compared on the architectures that have both.
+    fewest
+        Pairs of seeds that share fewer architectures are left out.
 
     Returns
     -------
     float
-        −1 to 1; NaN for fewer than two seeds.
+        −1 to 1; NaN where there is no pair of seeds, or τ is undefined for one.
     """
     table = np.asarray(truth_by_seed, dtype=np.float64)
     if table.ndim != 2:
@@ -319,5 +321,7 @@ def noise_ceiling(truth_by_seed: ArrayLike) -> float:
     taus = []
     for i, j in itertools.combinations(range(table.shape[1]), 2):
         both = ~np.isnan(table[:, i] + table[:, j])
+        if both.sum() < fewest:
+            continue
         taus.append(tau_b(table[both, i], table[both, j]))
     return float(np.mean(taus)) if taus else math.nan

@@ -41,7 +41,7 @@ class Protocol(Plain):
     paths: Literal["one_hot", "alpha_weighted"] = Field(
         "one_hot", description="operations at weight one, or at their mixture weight"
     )
-    ties: Literal["tau_b"] = "tau_b"
+    ties: Literal["tau_b"] = Field("tau_b", description="a tied pair counts for neither side")
     resamples: int = Field(500, ge=0, description="bootstrap resamples of the interval")
 
     @model_validator(mode="before")

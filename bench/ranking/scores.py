@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from bench.files import UnfitFileError, read
 from bench.shapes import REAL
+from bench.written import one_line
 
 LARGEST = 16_000_000
 """Bytes of a file; the scores of a whole space have 2 million."""
@@ -113,8 +114,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, UnfitFileError):
             raise
-        reason = " ".join(str(error).split())[:120]
-        raise UnfitFileError(f"{path}: not a table ({reason})") from None
+        raise UnfitFileError(f"{path}: not a table ({one_line(error, 120)})") from None
     for name in texts:
         frame[name] = frame[name].astype(object)
     return frame

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import stats
 
 from bench import shapes
 from bench.files import write_atomically
@@ -28,7 +26,7 @@ from bench.report.table import as_csv
 from bench.runs import store
 from bench.runs.manifest import MANIFEST, read_manifest
 from bench.shapes import Shape, Whole
-from bench.statistics import UNDEFINED, Interval, too_few_seeds
+from bench.statistics import Interval, student, too_few_seeds
 
 INSTRUMENT = "hypergradient_bias"
 DISTANCES = {
@@ -171,15 +169,7 @@ def _rows(result: dict[str, Any], labels: list[str]) -> list[tuple[Any, ...]]:
 
 def over_seeds(rows: pd.DataFrame) -> Interval:
     """Average a quantity within runs, then over them, with Student's interval (95 %)."""
-    by_run = rows.groupby(["label", "seed"])["value"].mean().to_numpy(dtype=float)
-    by_run = by_run[np.isfinite(by_run)]
-    if by_run.size == 0:
-        return UNDEFINED
-    centre = float(by_run.mean())
-    if by_run.size == 1:
-        return Interval(centre, math.nan, math.nan)
-    half = float(stats.t.ppf(0.975, by_run.size - 1) * by_run.std(ddof=1) / math.sqrt(by_run.size))
-    return Interval(centre, centre - half, centre + half)
+    return student(rows.groupby(["label", "seed"])["value"].mean().to_numpy(dtype=float))
 
 
 def answer(readings: Readings) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bench.decision.sequential import Decision, decide, fewest, more
-from bench.metrics import Metric, bounds, duration, metric, number, plural, question
+from bench.metrics import Metric, bounds, metric, number, plural, question
 from bench.statistics import Interval
+from bench.written import duration
 
 
 def in_order(

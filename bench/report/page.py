@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.files import write_atomically
-from bench.metrics import MISSING, bounds, metric, plural
+from bench.metrics import bounds, metric, plural
 from bench.report import svg
 from bench.report.appendix import FEW_RUNS, downloads, meanings, provenance
 from bench.report.arms import describe
@@ -22,6 +22,7 @@ from bench.report.notes import notes, stale
 from bench.report.sections import sections
 from bench.report.summary import Summary
 from bench.report.table import COLUMNS, cells, headings, interval, sort_keys, value
+from bench.written import MISSING
 
 SHAPES = {
     "o": '<circle cx="6" cy="6" r="4.5"/>', "s": '<rect x="2" y="2" width="8" height="8"/>',
@@ -113,6 +114,7 @@ def environment() -> jinja2.Environment:
     made.filters["breakable"] = lambda text: Markup(str(escape(text)).replace("_", "_<wbr>"))
     made.globals["inline"] = lambda name: Markup(source(name))
     script = source("charts.js") + source("page.js")
+    made.globals["watching"] = Markup(source("watch.js"))
     made.globals |= {"script": Markup(script), "policy": policy(script)}
     return made
 

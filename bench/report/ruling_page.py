@@ -11,13 +11,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.files import write_atomically
-from bench.metrics import MISSING, bounds, number, p_text, plural
+from bench.metrics import bounds, number, p_text, plural
 from bench.report import signals, svg
 from bench.report.page import environment
 from bench.report.ruling import Verdict, decimals, lead_table, markdown, meaning, scale
 from bench.report.ruling_figures import LIMIT, forest, paths
 from bench.report.table import as_csv
 from bench.statistics import Interval, seeds_needed
+from bench.written import MISSING
 
 PAGE = "report.html"
 

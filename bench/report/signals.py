@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from bench.report.summary import Summary
-from bench.statistics import UNDEFINED, Interval, wilson
+from bench.statistics import student, wilson
 
 TRUE = "true_accuracy"
 FALL = 5.0
@@ -121,7 +120,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     for name, own in found.groupby("signal", sort=False):
         lead = own["lead"].to_numpy(dtype=float)
         had = lead[np.isfinite(lead)]
-        mean, share = _mean(had), wilson(int((had >= 1).sum()), len(lead))
+        mean, share = student(had), wilson(int((had >= 1).sum()), len(lead))
         rows.append(
             {
                 "signal": name,
@@ -139,13 +138,3 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return frame
     return frame.sort_values(["leads", "lead"], ascending=False, ignore_index=True)
-
-
-def _mean(x: NDArray[np.float64]) -> Interval:
-    if x.size == 0:
-        return UNDEFINED
-    centre = float(x.mean())
-    if x.size == 1:
-        return Interval(centre, math.nan, math.nan)
-    half = float(stats.t.ppf(0.975, x.size - 1)) * float(x.std(ddof=1)) / math.sqrt(x.size)
-    return Interval(centre, centre - half, centre + half)

@@ -34,6 +34,7 @@ from bench.statistics import (
     stratified_bootstrap,
     wilson,
 )
+from bench.written import finite
 
 TAU_RESAMPLES = 200
 
@@ -333,15 +334,4 @@ class Summary:
             "variants": self.variants.to_dict("records"),
             "runs": self.runs.to_dict("records"),
         }
-        return json.dumps(_plain(content), indent=1, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy and NaN into what JSON has."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json.dumps(finite(content), indent=1, allow_nan=False)

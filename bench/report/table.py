@@ -1,4 +1,4 @@
-"""The tables: on the terminal, and as Markdown, LaTeX and CSV."""
+"""The tables: on the terminal, and as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import terminal
-from bench.metrics import MISSING, bounds, duration, listed, metric, number, p_text
+from bench.metrics import bounds, listed, metric, number, p_text
 from bench.report.arms import describe
 from bench.report.notes import arithmetic, notes
 from bench.report.summary import Summary
 from bench.statistics import Interval
+from bench.written import MISSING, duration
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """With what a cell begins that a spreadsheet would calculate."""
@@ -108,7 +109,7 @@ def _variants(summary: Summary, width: int) -> tuple[Table, list[str]]:
 
 
 def _too_many(cells: dict[str, list[str]], room: int) -> list[str]:
-    """Return the headings, dearest last, without which the columns fit into so much room."""
+    """Return the headings, the least missed first, without which the columns fit into so much room."""
     widths = {
         heading: 1 + max(cell_len(line) for text in (heading, *texts) for line in text.split("\n"))
         for heading, texts in cells.items()
@@ -194,7 +195,7 @@ def _differences(summary: Summary) -> Table:
 def cells(summary: Summary) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield label, estimates and bounds per variant, as `HEADINGS` names them.
 
-    What Markdown, LaTeX and the page show is one and the same table.
+    What Markdown, LaTeX (`bench.report.tex`) and the page show is one and the same table.
     """
     for _, row in summary.variants.iterrows():
         primary = metric(summary.manifest["contrast"]["metric"])
@@ -278,36 +279,6 @@ def as_markdown(summary: Summary) -> str:
 def _md(text: str) -> str:
     escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in str(text).replace("\n", " "))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def as_tex(summary: Summary) -> str:
-    """Return the table of variants as a LaTeX ``tabular`` (booktabs)."""
-    names = headings(summary)
-    lines = [
-        f"% {' '.join(summary.answer.split())}",
-        *(f"% {name}: {describe(summary.manifest, name)}" for name in summary.labels),
-        f"\\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
-    ]
-    lines += ["\\toprule", " & ".join(_tex(name) for name in names) + r" \\", "\\midrule"]
-    for label, estimates, limits in cells(summary):
-        lines.append(" & ".join(_tex(word) for word in [label, *estimates]) + r" \\")
-        lines.append(
-            " & ".join(["", *(f"{{\\scriptsize {_tex(word)}}}" if word else "" for word in limits)])
-            + r" \\"
-        )
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$",
-    "Δ": r"$\Delta$", "δ": r"$\delta$", "α": r"$\alpha$", "−": r"$-$", "—": "---", "→": r"$\to$",
-    "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(c, c) for c in str(text).replace("\n", " "))
 
 
 def _no_formula(value: Any) -> Any:

@@ -20,6 +20,7 @@ from bench.runs import store
 from bench.runs.contents import Contents
 from bench.runs.spec import RunSpec
 from bench.runs.worker import stopping
+from bench.written import one_line
 
 RETRIES = 2
 """How often a run is started again after its process was killed, or something went unwritten."""
@@ -132,7 +133,7 @@ class Campaign:
         if Outcome.of(error) is Outcome.DISK_FULL:
             self.full = True
         else:
-            self.error = " ".join(str(error).split())
+            self.error = one_line(error)
 
     def _grow(self, executor: Executor, growth: Grows | None, force: bool) -> None:
         """Keep the executor busy with runs that may be needed, and stop it when none is."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from bench.files import UnfitFileError, check_zip, open_regular, write_atomically
+from bench.written import one_line
 
 MAGIC = b"bench-checkpoint-1\n"
 
@@ -78,7 +79,7 @@ def load(path: Path, identity: str | None = None) -> dict[str, Any]:
     except Exception as error:  # whatever a foreign pickle makes torch raise, it is refused
         if isinstance(error, OSError) or out_of_memory(error):
             raise  # says nothing about the file
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise RefusedError(f"{path}: refused ({type(error).__name__}: {reason})") from None
     if identity is not None and found != identity:
         raise CheckpointError(f"{path}: belongs to run {found}, not {identity}")

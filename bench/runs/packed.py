@@ -24,6 +24,7 @@ from bench.ranking.scores import read_table
 from bench.runs import store
 from bench.runs.manifest import MANIFEST, read_manifest
 from bench.runs.shapes import FOLDER, Hashes, Result
+from bench.written import finite
 
 HASHES, RESULTS, TABLE, SCORES = "hashes.json", "results.parquet", "runs.csv", "scores"
 INSIDE = re.compile(rf"[a-z]+\.(json|parquet|csv)|{SCORES}/{FOLDER.pattern}\.parquet")
@@ -220,4 +221,4 @@ def damage(root: Path) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(store.finite(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(finite(value), separators=(",", ":"), allow_nan=False)

@@ -16,6 +16,7 @@ from rich.table import Table
 from bench.runs import store
 from bench.runs.campaign import Campaign
 from bench.runs.spec import RunSpec
+from bench.written import duration
 
 SHARE = 100
 """Between two looks so many times as long passes as a look takes."""
@@ -127,7 +128,7 @@ class Watch:
             return f"{text}; {self.note()}"
         if 0.02 * total < done < total:
             left = (time.monotonic() - self.began) * (total / done - 1)
-            text += f", about {left / 60:.1f} min left"
+            text += f", about {duration(left)} left"
         return text
 
     def _table(self, looks: list[tuple[RunSpec, dict[str, Any]]]) -> Table:

@@ -17,6 +17,7 @@ import torch
 
 from bench.contracts.executor import Outcome
 from bench.contracts.space import Architecture
+from bench.devices import computing
 from bench.files import write_atomically
 from bench.runs import checkpoint, fit, store
 from bench.runs import lock as runlock
@@ -29,6 +30,7 @@ from bench.runs.spec import RunSpec
 from bench.search.loop import DivergedError, Interrupted, search
 from bench.search.setup import Setup, build, initial_state
 from bench.search.state import SearchState
+from bench.written import one_line
 
 
 def execute(
@@ -333,15 +335,9 @@ def rank(setup: Setup, state: SearchState, folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def arithmetic(spec: RunSpec) -> Iterator[None]:
     """Hold torch to the run's threads and determinism, and put both back afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(spec.settings.threads)
-    torch.use_deterministic_algorithms(spec.settings.deterministic)
-    try:
+    with computing(spec.settings.threads, spec.settings.deterministic):
         yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def _reporter(folder: Path, clock: Clock) -> Callable[..., None]:
@@ -353,4 +349,4 @@ def _reporter(folder: Path, clock: Clock) -> Callable[..., None]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return one_line(error, 300)

@@ -52,7 +52,7 @@ def read(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, i
 def share(specs: Sequence[RunSpec], index: int, number: int) -> list[RunSpec]:
     """Return one of ``number`` shares of runs, of about equal cost; the same on every machine.
 
-    The dearest runs first, each to the share that has the least so far; of equals the run's folder
+    The runs that take longest first, each to the share that has the least so far; of equals the run's folder
     and then the share's number decide. Every run is in exactly one share.
 
     Parameters

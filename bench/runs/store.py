@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from bench.files import UnfitFileError, read, write_atomically
 from bench.runs.lock import LOCK
 from bench.runs.shapes import PROGRESS as FIELDS
 from bench.runs.shapes import Result
+from bench.written import finite
 
 if TYPE_CHECKING:
     from bench.runs.spec import RunSpec
@@ -52,17 +52,6 @@ def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
 
 def _text(content: Any) -> bytes:
     return json.dumps(finite(content), indent=1, sort_keys=False, allow_nan=False).encode()
-
-
-def finite(value: Any) -> Any:
-    """Return plain content with NaN and infinities as None, as JSON readers want it."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
 
 
 def seal(result: dict[str, Any]) -> dict[str, Any]:

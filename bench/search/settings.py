@@ -58,11 +58,11 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class WeightOptimizer(_Model):
     """SGD on the weights; the rate follows a cosine per step."""
 
-    lr: float = Field(0.025, gt=0)
-    lr_min: float = Field(0.001, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = True
-    weight_decay: float = Field(5e-4, ge=0)
+    lr: float = Field(0.025, gt=0, description="learning rate of the first step")
+    lr_min: float = Field(0.001, ge=0, description="where the cosine ends")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    nesterov: bool = Field(True, description="Nesterov's form of the momentum")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on the weights")
     clip: float | None = Field(5.0, gt=0, description="global gradient norm; null: no clipping")
     unused: Literal["decay", "leave"] = Field(
         "decay",
@@ -74,9 +74,9 @@ class WeightOptimizer(_Model):
 class ArchitectureOptimizer(_Model):
     """Adam on the architecture parameters."""
 
-    lr: float = Field(3e-4, ge=0)
-    betas: tuple[Beta, Beta] = (0.5, 0.999)
-    weight_decay: float = Field(1e-3, ge=0)
+    lr: float = Field(3e-4, ge=0, description="learning rate of alpha")
+    betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="of Adam's two averages")
+    weight_decay: float = Field(1e-3, ge=0, description="L2 penalty on alpha")
     initial: float = Field(1e-3, ge=0, description="deviation of the normal initial alpha")
 
 
@@ -103,8 +103,8 @@ class SearchSettings(_Model):
     preset: Literal["autodl", "sdarts"] = Field(
         "autodl", description="whose protocol; what stands beside it, or in a profile, wins"
     )
-    epochs: int = Field(50, ge=1)
-    batch: int = Field(64, ge=2)
+    epochs: int = Field(50, ge=1, description="passes over the training half")
+    batch: int = Field(64, ge=2, description="images of a step, of either half")
     order: Literal["weights_first", "architecture_first"] = Field(
         "weights_first", description="architecture_first is the original DARTS code's"
     )
@@ -137,7 +137,9 @@ class Settings(_Model):
         ("cell", "supernet_accuracy", "true_accuracy"),
         validate_default=True,
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto: the first GPU that is there, else the CPU"
+    )
     threads: int = Field(
         1,
         ge=1,

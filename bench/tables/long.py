@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import TruthError
+from bench.files import write_atomically
 from bench.tables.columns import (
     SPLITS,
     Measurement,
@@ -103,20 +102,11 @@ def write(path: Path, trials: Mapping[str, Sequence[Any]], origin: Mapping[str, 
     said = json.dumps({**origin, "format": str(FORMAT)}, sort_keys=True, ensure_ascii=False)
     table = table.replace_schema_metadata({METADATA: said.encode()})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            pq.write_table(
-                table, name, compression="zstd", compression_level=9, write_page_checksum=True
-            )
-            with open(name, "rb+") as file:
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            table, sink, compression="zstd", compression_level=9, write_page_checksum=True
+        )
+        write_atomically(path, sink.getvalue().to_pybytes())
     except OSError as error:
         raise TruthError(f"{path}: cannot be written: {one_line(error)}") from None
 

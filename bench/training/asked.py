@@ -10,6 +10,7 @@ from bench.ablation.yamlfile import ConfigError
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.training.train import Evaluation, Recipe
+from bench.written import one_line
 
 
 def read(genotype: str, asked: Layer | Sequence[str], seed: int) -> Evaluation:
@@ -49,7 +50,7 @@ def _space(genotype: str, asked: Layer) -> Space:
             # The sizes do not matter to the text, so that a mistake in them is said as such.
             registry.parse("spaces", {"name": name, **_naming(kind, fields)}).decode(genotype)
         except ValueError as error:
-            reasons.append(f"{name}: {' '.join(str(error).split())}")
+            reasons.append(f"{name}: {one_line(error)}")
             continue
         whole = Layer({**kind.evaluated, **fields, "name": name}, asked.origin)
         space: Space = whole.member("spaces", within="space")

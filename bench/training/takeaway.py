@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bench.files import write_atomically
+from bench.written import one_line
 
 LEAVES = (
     nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Identity, nn.ReLU, nn.Dropout, nn.AvgPool2d, nn.MaxPool2d,
@@ -322,4 +323,4 @@ def _compare(code: str, weights: dict[str, Tensor], network: nn.Module, sample: 
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    return f"{type(error).__name__}: {one_line(error)}"[:200]

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench import shapes
-from bench.ablation.layers import first_error
+from bench.ablation.mistakes import first_error
 from bench.batches import plain_batches
 from bench.contracts import registry
 from bench.contracts.data import Images
 from bench.runs import checkpoint, fit, store
 from bench.training.takeaway import TakeawayError
 from bench.training.train import CHECKPOINT, RESULT, Evaluation, Recipe, read_training
+from bench.written import one_line
 
 SAMPLE = 8
 
@@ -78,7 +79,7 @@ def _evaluation(told: dict[str, Any], path: Path) -> Evaluation:
             at, message = first_error(error)
             raise TakeawayError(f"{path}: {shapes.dotted((field, *at))}: {message}") from None
         except ValueError as error:
-            raise TakeawayError(f"{path}: {field}: {' '.join(str(error).split())[:200]}") from None
+            raise TakeawayError(f"{path}: {field}: {one_line(error, 200)}") from None
 
     space = part("space", lambda: registry.parse("spaces", told["space"]))
     return Evaluation(

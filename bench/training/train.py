@@ -167,7 +167,7 @@ def evaluate(
     ArithmeticError
         When the loss is not finite.
     """
-    from bench.devices import resolve_device  # late: saves start-up time
+    from bench.devices import computing, resolve_device  # late: saves start-up time
 
     recipe, device = evaluation.recipe, resolve_device(evaluation.recipe.device)
     train, test = (images.to(device) for images in evaluation.images())
@@ -179,9 +179,7 @@ def evaluate(
     if path and path.is_file():
         history = _resume(path, evaluation, network, optimizer)
         notify(f"goes on after epoch {len(history)}")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(recipe.threads)
-    try:
+    with computing(recipe.threads):
         for epoch in range(len(history), recipe.epochs):
             history.append(epoch_of(evaluation, network, optimizer, train, epoch))
             if path:
@@ -189,8 +187,6 @@ def evaluate(
                 checkpoint.save(path, evaluation.digest, {**state, "history": history})
             notify(_line(history[-1], recipe.epochs))
         accuracy, loss = measure(network, test, evaluation.seed)
-    finally:
-        torch.set_num_threads(threads)
     result = {
         **evaluation.describe(),
         "digest": evaluation.digest,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.contracts.truth import TruthError
+from bench.written import one_line
 
 
 class Official(NamedTuple):
@@ -63,7 +64,7 @@ def fetch(name: str, root: Path) -> Path:
             path.unlink(missing_ok=True)
             raise TruthError(
                 f"{name}: cannot be downloaded ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:120]}); without a network, get {file.name} "
+                f"{one_line(error, 120)}); without a network, get {file.name} "
                 f"by hand (https://drive.google.com/uc?id={file.drive}) and put it in {root}"
             ) from None
     wanted = file.name.partition(".")[0].rpartition("-")[2]

@@ -11,6 +11,7 @@ import torch
 
 from bench.contracts.space import Architecture, Space
 from bench.contracts.truth import Truth
+from bench.written import finite
 
 NEAREST = 5
 """Cells of which the nearest are shown."""
@@ -58,11 +59,11 @@ def known(cell: Architecture, truths: Sequence[Truth], space: Space) -> dict[str
         row = truth.accuracy.get(truth.known_as(text))
         mean = float(truth.mean([text])[0])
         measured[f"{truth.dataset}_{truth.split}_{truth.budget}"] = {
-            "mean": _number(mean),
-            "seeds": [] if row is None else [_number(float(v)) for v in row],
+            "mean": finite(mean),
+            "seeds": [] if row is None else [finite(float(v)) for v in row],
             "of_an_isomorphic_cell": row is not None and truth.known_as(text) != text,
-            "regret": _number(truth.best - mean),
-            "percentile": _number(truth.percentile(mean)),
+            "regret": finite(truth.best - mean),
+            "percentile": finite(truth.percentile(mean)),
             "nearest": nearest(text, truth, space),
         }
     found: dict[str, Any] = {"cell": text, "operations": list(cell)}
@@ -117,7 +118,7 @@ def nearest(text: str, truth: Truth, space: Space) -> list[dict[str, Any]]:
     order = np.lexsort((-np.nan_to_num(means), apart))
     chosen = [i for i in order[: NEAREST + 1].tolist() if reference[i] != text][:NEAREST]
     return [
-        {"cell": reference[i], "edges_apart": int(apart[i]), "mean": _number(float(means[i]))}
+        {"cell": reference[i], "edges_apart": int(apart[i]), "mean": finite(float(means[i]))}
         for i in chosen
     ]
 
@@ -130,7 +131,3 @@ def _operations(names: tuple[str, ...], space: Space) -> Any:
 @functools.lru_cache(maxsize=4)
 def _enumerated(space: Space) -> list[Architecture]:
     return list(space.architectures())
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value

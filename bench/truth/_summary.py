@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 from bench.contracts import registry
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError
+from bench.ranking.correlation import noise_ceiling
 from bench.tables import long
 from bench.tables.columns import Measurement, parse_column
 from bench.tables.unpickle import read_bytes
 from bench.tables.wide import LARGEST, columns_of_csv, is_parquet, parquet_file, unpack
 from bench.truth.table import Table
+from bench.written import finite
 
 FEWEST = 20
 """Cells below which a rank correlation is not given."""
@@ -119,21 +120,10 @@ def summary(truth: Truth) -> dict[str, Any]:
         "best": float(np.nanmax(means)),
         "best_cell": names[int(np.nanargmax(means))],
         "mean": truth.random,
-        "noise_ceiling": _ceiling(table[first]),
+        "noise_ceiling": finite(noise_ceiling(table[first], fewest=FEWEST)),
         "sha256": truth.sha256,
         "provenance": truth.provenance,
     }
-
-
-def _ceiling(table: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
-    from scipy.stats import kendalltau
-
-    taus = []
-    for one, other in itertools.combinations(table.T, 2):
-        both = ~(np.isnan(one) | np.isnan(other))
-        if both.sum() >= FEWEST:
-            taus.append(float(kendalltau(one[both], other[both]).statistic))
-    return float(np.mean(taus)) if taus and not np.isnan(taus).any() else None
 
 
 def checks(truth: Truth) -> list[Check]:

@@ -20,6 +20,7 @@ from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.files import UnfitFileError, read
 from bench.streams import generator
+from bench.written import one_line
 
 LARGEST = 4 << 30
 """Bytes of a model; the ensembles have a few hundred million."""
@@ -101,7 +102,7 @@ class Nasbench301(TruthSource):
             module: Any = importlib.import_module(PACKAGE)
             ensemble = module.load_ensemble(str(self.path))
         except Exception as error:  # whatever an old package raises on this Python
-            text = " ".join(str(error).split())[:200]
+            text = one_line(error, 200)
             raise TruthError(
                 f"{self.path}: {PACKAGE} could not load it ({type(error).__name__}: {text})"
             ) from None

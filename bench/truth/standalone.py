@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -25,7 +25,7 @@ from bench.contracts.settings import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
 from bench.data._cache import cache_folder
-from bench.devices import resolve_device
+from bench.devices import computing, resolve_device
 from bench.runs import checkpoint
 from bench.runs import lock as runlock
 from bench.search.settings import DataField
@@ -192,7 +192,7 @@ class Trained(Truth):
                 _drop_unsound(folder, evaluation)
             notify(f"stand-alone training of the derived cell, seed {seed}")
             try:
-                with _as_evaluated():
+                with computing(deterministic=False):
                     found = evaluate(evaluation, folder, notify)
             except ArithmeticError as error:
                 print(f"stand-alone training diverged: {error}: {cell}", file=sys.stderr)
@@ -249,17 +249,6 @@ def _drop_unsound(folder: Path, evaluation: Evaluation) -> None:
             checkpoint.load(path, evaluation.digest)
     except checkpoint.CheckpointError:
         path.unlink()
-
-
-@contextlib.contextmanager
-def _as_evaluated() -> Iterator[None]:
-    """Allow what `bench evaluate` allows: on a GPU not all of a network is reproducible."""
-    strict = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(strict)
 
 
 def _any_cell(space: Space) -> tuple[int, ...]:

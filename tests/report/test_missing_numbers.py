@@ -15,7 +15,8 @@ import pytest
 
 from bench.report.page import render
 from bench.report.summary import Summary
-from bench.report.table import as_csv, as_markdown, as_tex, as_text
+from bench.report.table import as_csv, as_markdown, as_text
+from bench.report.tex import as_tex
 from bench.runs import store
 from tests.report import builders
 

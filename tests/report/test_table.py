@@ -13,10 +13,12 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from bench.cli import application
-from bench.metrics import duration, listed, number, p_text
+from bench.metrics import listed, number, p_text
 from bench.report.summary import Summary
-from bench.report.table import as_csv, as_markdown, as_tex, as_text
+from bench.report.table import as_csv, as_markdown, as_text
+from bench.report.tex import as_tex
 from bench.spaces.nb201 import NB201
+from bench.written import duration
 from tests.report.builders import SKIPS, failed, folder, ok
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.spaces.darts.tables import PUBLISHED
+from bench.written import one_line
 
 OPERATIONS = (
     "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect",
@@ -125,7 +126,7 @@ def fields(text: str) -> dict[str, list[Any]]:
         When it is not of that form; the operations are not looked at.
     """
     wanted = ("normal", "normal_concat", "reduce", "reduce_concat")
-    shown = " ".join(text.split())[:60]
+    shown = one_line(text, 60)
     if len(text) > LONGEST:
         raise ValueError(f"not a genotype: {len(text)} characters")
     # As it is pasted from a log or a file: `DARTS_V3 = Genotype(…)`, or `genotype = Genotype(…)`.
