@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from bench.ablation.yamlfile import ConfigError, Document, KeyPath, dotted
 from bench.contracts import registry
+from bench.contracts.plain import ReadAs
 
 BRANCH = re.compile(
     r"(constrained-|nullable-)?(int|float|str|bool)|(tuple|list|dict|function-\w+)\[.*\]"
@@ -70,10 +71,11 @@ def _fields_at(model: type[BaseModel] | None, data: Any, path: KeyPath) -> list[
 
 
 def _models(info: FieldInfo) -> Iterator[type[BaseModel]]:
-    """Yield the models that a field may hold; ``Annotated[dict, Model]``: what the mapping is read as."""
+    """Yield the models that a field may hold; `ReadAs`: what its mapping is read as."""
     waiting = [info.annotation, *info.metadata]
     while waiting:
         kind = waiting.pop(0)
+        kind = kind.model if isinstance(kind, ReadAs) else kind
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield kind
         waiting += get_args(kind)

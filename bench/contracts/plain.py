@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, model_validator
@@ -46,3 +47,13 @@ def _as_words(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return [_as_words(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class ReadAs:
+    """Mark of a mapping that is read as a model later: ``Annotated[dict[str, Any], ReadAs(Model)]``.
+
+    The model itself would not do: pydantic takes it for what the field holds.
+    """
+
+    model: type[BaseModel]

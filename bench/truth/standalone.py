@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, field_validator
 from bench import ownership
 from bench.contracts import identity, registry
 from bench.contracts.data import DataSource, Images
+from bench.contracts.plain import ReadAs
 from bench.contracts.settings import RunSettings
 from bench.contracts.space import Space
 from bench.contracts.truth import Truth, TruthError, TruthSource
@@ -59,7 +60,7 @@ class Standalone(TruthSource):
     ranks: ClassVar[bool] = False
 
     epochs: int = Field(ge=1, description="of each training")
-    training: Annotated[dict[str, Any], Recipe] = Field(
+    training: Annotated[dict[str, Any], ReadAs(Recipe)] = Field(
         {}, description="other fields of the recipe, as `bench evaluate --set` takes them"
     )
     network: dict[str, Any] = Field(
