@@ -107,7 +107,8 @@ def plan_command(
         )
         if took:
             rates[device] = took[len(took) // 2]
-    each = {spec.label: cost(spec, rates) for spec in specs}  # the seeds of an arm cost the same
+    first = {spec.label: spec for spec in specs}  # the seeds of an arm cost the same
+    each = {label: cost(spec, rates) for label, spec in first.items()}
     rows = [(spec, name in done, each[spec.label]) for spec, name in planned]
     new = [estimate for _, cached, estimate in rows if not cached]
     side_by_side = jobs or max(1, cores() // max(spec.settings.threads for spec in specs))

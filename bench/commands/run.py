@@ -239,9 +239,10 @@ def truth_doubts(specs: Sequence[RunSpec]) -> list[str]:
     from bench.truth._doubts import doubts
 
     found: dict[str, None] = {}
-    for settings in {
-        (s.truth, s.space, s.data, s.ranking): s for s in (spec.settings for spec in specs)
-    }.values():
+    distinct = {
+        id(spec.settings): spec.settings for spec in specs
+    }  # the seeds of an arm share them
+    for settings in {(s.truth, s.space, s.data, s.ranking): s for s in distinct.values()}.values():
         if settings.truth is None or not settings.truth.doubtful or not settings.truth.ranks:
             continue
         truth, ranking = settings.load_truth(), settings.ranking

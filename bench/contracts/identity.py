@@ -68,10 +68,20 @@ def described(value: Any) -> Any:
     return to_jsonable_python(value)
 
 
+def written(content: Any) -> str:
+    """Write plain content as JSON, the same for the same content."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
 def digest(content: Any) -> str:
     """Hash plain content; 64 hex digits."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(written(content).encode()).hexdigest()
+
+
+def digest_of(parts: Mapping[str, str]) -> str:
+    """Hash a mapping whose values were `written` before; as `digest` of the mapping itself."""
+    inside = ",".join(f"{written(name)}:{parts[name]}" for name in sorted(parts))
+    return hashlib.sha256(f"{{{inside}}}".encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -70,11 +70,12 @@ class RunSpec(BaseModel):
         return self.model_copy(update={"settings": self.settings.model_copy(update={"data": data})})
 
     @functools.cached_property
-    def shared(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What the identity is made of beside the seed, as it is and as it is described."""
+    def shared(self) -> tuple[tuple[Any, ...], dict[str, str]]:
+        """What the identity is made of beside the seed, as it is and as it is written."""
         own = tuple(getattr(self, name) for name in _SHARED)
         return own, {
-            name: identity.described(value) for name, value in zip(_SHARED, own, strict=True)
+            name: identity.written(identity.described(value))
+            for name, value in zip(_SHARED, own, strict=True)
         }
 
     @property
@@ -83,16 +84,16 @@ class RunSpec(BaseModel):
 
         Neither names nor places count: what lies at a place is in the contents.
         """
-        # A copy takes along what was described of the run that it is a copy of: an arm's seeds need
+        # A copy takes along what was written of the run that it is a copy of: an arm's seeds need
         # it once. But not where the copy differs in it.
-        own, described = self.shared
-        described = {
-            name: described[name]
+        own, known = self.shared
+        parts = {
+            name: known[name]
             if getattr(self, name) is value
-            else identity.described(getattr(self, name))
+            else identity.written(identity.described(getattr(self, name)))
             for name, value in zip(_SHARED, own, strict=True)
         }
-        return identity.digest({**described, "seed": self.seed})[:16]
+        return identity.digest_of({**parts, "seed": identity.written(self.seed)})[:16]
 
     @property
     def folder(self) -> str:

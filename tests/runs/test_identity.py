@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.ablation.file import read_ablation
 from bench.commands.retry import refuse_others
-from bench.contracts import registry
+from bench.contracts import identity, registry
 from bench.ranking.protocol import Protocol
 from bench.runs import store
 from bench.runs.campaign import Campaign
@@ -21,6 +21,7 @@ from bench.runs.spec import plan
 from bench.spaces.nb201.cells import strings
 from bench.training.tabulation import Tabulation
 from bench.training.train import Evaluation, Recipe
+from tests.executors.common import ROOT, specs
 
 FILE = Path(__file__).parents[2] / "ablations" / "skip_dropout.yaml"
 CELLS = [
@@ -220,3 +221,31 @@ def test_trainings_are_named_by_the_images(made, kind):
     assert named(made / "z") != before
     (made / "y" / "test" / "a" / "0.png").unlink()
     assert named(made / "y") != before
+
+
+def test_a_digest_of_written_parts_is_that_of_the_whole():
+    content = {"b": {"y": [1, 2.5, None], "x": 'ä\n"'}, "a": [], "seed": 3, "ü": {"z": True}}
+    parts = {name: identity.written(value) for name, value in content.items()}
+    assert identity.digest_of(parts) == identity.digest(content)
+    (run,) = specs("search.epochs=1")
+    described = {
+        name: identity.described(getattr(run, name))
+        for name in ("variants", "settings", "contents", "code")
+    }
+    assert run.digest == identity.digest({**described, "seed": 0})[:16]
+    again = run.model_copy(update={"seed": 5})
+    assert again.digest == identity.digest({**described, "seed": 5})[:16]
+    other = again.model_copy(update={"contents": {"data": "x"}})
+    assert other.digest == identity.digest({**described, "contents": {"data": "x"}, "seed": 5})[:16]
+
+
+def test_the_cost_of_a_variant_is_worked_out_once_for_all_seeds(monkeypatch, capsys, tmp_path):
+    from bench.commands import plan as command
+    from bench.runs import cost
+
+    counted = []
+    own = cost.cost
+    monkeypatch.setattr(cost, "cost", lambda *a: counted.append(1) or own(*a))
+    file = ROOT / "ablations/skip_dropout.yaml"
+    command.plan_command(file, "smoke", tmp_path, "50", as_json=True)
+    assert len(counted) <= 5 and '"seed": 49' in capsys.readouterr().out
