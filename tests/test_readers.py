@@ -8,9 +8,18 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 TESTS = Path(__file__).parent
 READERS = {
-    "open_regular", "read_bytes", "read_json", "read_own", "open_own", "read_regular", "read_scores",
-    "read_sealed", "read_table", "read_text", "read_training",
-}  # fmt: skip
+    "open_regular",
+    "read_bytes",
+    "read_json",
+    "read_own",
+    "open_own",
+    "read_regular",
+    "read_scores",
+    "read_sealed",
+    "read_table",
+    "read_text",
+    "read_training",
+}
 """Functions of the package that return what stands in a file."""
 ALSO = {("files", "read"), ("checkpoint", "load"), ("_cache", "load")}
 """The same, by the module that they are called on."""

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Container, Iterator
@@ -152,31 +151,18 @@ def _as_written(text: bytes, content: Any) -> bool:
 
     It is not asked: what indents is not compiled and takes ten times as long as all else.
     """
-    # What of a line's end is not after a comma, and the spaces after it, are there for the eye alone.
-    bare = re.sub(rb"\n *", b"\n", text).replace(b",\n", b"\0").replace(b"\n", b"")
-    compact = json.dumps(content, separators=(",\n", ": ")).encode()
-    return bare.replace(b"\0", b",\n") == compact and _indented(text)
-
-
-def _indented(text: bytes) -> bool:
-    """Say whether every line stands as far in as the lists and mappings around it are deep."""
-    import numpy as np  # late: most commands that read a folder's state do without
-
-    data = np.frombuffer(text, dtype=np.uint8)
-    ends = np.append(np.flatnonzero(data == ord("\n")), len(data))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    words = np.append(np.flatnonzero(data != ord(" ")), len(data))
-    first = words[np.searchsorted(words, starts)]
-    if (first >= ends).any():
-        return False
-    last = ends - 1
-    last = last - ((data[last] == ord(",")) & (last > first))
-    opens, closes = (np.isin(data, list(kind)) for kind in (b"[{", b"]}"))
-    depth = np.cumsum(opens[last]) - opens[last] - np.cumsum(closes[first])
-    # What is not empty ends on a line of its own.
-    alone, before = last == first, np.maximum(last - 1, first)
-    odd = closes[last] & ~alone & ~(opens[before] & (data[last] - data[before] == 2))
-    return bool((first - starts == depth).all() and not odd.any())
+    depth, inside = 0, list[bytes]()
+    for line in text.split(b"\n"):  # in a string it would be written as an escape
+        own = line.lstrip(b" ")
+        depth -= own[:1] in (b"]", b"}")
+        if not own or len(line) - len(own) != depth:
+            return False
+        depth += own[-1:] in (b"[", b"{")
+        last = own.removesuffix(b",")[-2:]
+        if last[-1:] in (b"]", b"}") and last not in (b"]", b"}", b"[]", b"{}"):
+            return False  # what is not empty ends on a line of its own
+        inside.append(own + b"\n" if own[-1:] == b"," else own)
+    return b"".join(inside) == json.dumps(content, separators=(",\n", ": ")).encode()
 
 
 def read_regular(path: Path) -> bytes:

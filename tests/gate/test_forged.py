@@ -88,14 +88,24 @@ def test_a_baseline_that_cannot_be_read_is_not_called_damaged(made, monkeypatch)
 
 LINES = (
     {
-        "kind": "baseline", "date": "2026-01-01", "commit": "a", "verdict": "accepted",
-        "reason": "first", "metrics": {"tau": [0.1, 0.2], "top_tenth": [90.0]},
+        "kind": "baseline",
+        "date": "2026-01-01",
+        "commit": "a",
+        "verdict": "accepted",
+        "reason": "first",
+        "metrics": {"tau": [0.1, 0.2], "top_tenth": [90.0]},
     },
     {
-        "kind": "check", "date": "2026-01-02", "commit": "b", "verdict": "green", "seeds": [1, 2],
-        "draw": "b", "metrics": {"tau": [0.1, None]}, "speed": {"step": [12.5, "1/s"]},
+        "kind": "check",
+        "date": "2026-01-02",
+        "commit": "b",
+        "verdict": "green",
+        "seeds": [1, 2],
+        "draw": "b",
+        "metrics": {"tau": [0.1, None]},
+        "speed": {"step": [12.5, "1/s"]},
     },
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("which", [0, 1])

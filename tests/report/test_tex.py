@@ -48,7 +48,10 @@ def test_latex_compiles_it(summary: Summary, tmp_path: Path, columns: list[str])
     )
     done = subprocess.run(
         [str(LATEX), "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper"],
-        cwd=tmp_path, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
     assert (tmp_path / "paper.pdf").stat().st_size > 5_000

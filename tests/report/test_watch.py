@@ -62,11 +62,22 @@ def test_the_table_and_the_pages_are_served(port: int) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/one/notes.txt", "/one/ablation.json", "/one", "/../secret.txt", "/one/../../secret.txt",
-        "/..%2fsecret.txt/", "/%2e%2e/", "//etc/passwd", "/linked/", "/one//report.html",
-        "/one/report.html/", "/two/", "/./", "/one%2freport.html",
+        "/one/notes.txt",
+        "/one/ablation.json",
+        "/one",
+        "/../secret.txt",
+        "/one/../../secret.txt",
+        "/..%2fsecret.txt/",
+        "/%2e%2e/",
+        "//etc/passwd",
+        "/linked/",
+        "/one//report.html",
+        "/one/report.html/",
+        "/two/",
+        "/./",
+        "/one%2freport.html",
     ],
-)  # fmt: skip
+)
 def test_no_path_leads_elsewhere(port: int, path: str) -> None:
     status, text = ask(port, path)
     assert status == 404 and "secret" not in text
@@ -121,10 +132,17 @@ def test_a_browser_shows_the_page_in_its_frame(port: int, tmp_path: Path) -> Non
     for path, wanted in (("/", "Is &lt;one&gt; so?"), ("/one/", '<span id="live">live</span>')):
         done = subprocess.run(
             [
-                str(CHROMIUM), *FLAGS[:-1], "--virtual-time-budget=3000",
-                f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"http://{HOST}:{port}{path}",
+                str(CHROMIUM),
+                *FLAGS[:-1],
+                "--virtual-time-budget=3000",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--dump-dom",
+                f"http://{HOST}:{port}{path}",
             ],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
         assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
         assert wanted in done.stdout

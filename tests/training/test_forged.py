@@ -164,10 +164,20 @@ def test_weights_that_do_not_fit_are_not_taken_away(kept, what):
 
 
 ROW = {
-    "arch": CELL, "dataset": "digits", "budget": 2, "seed": 0, "parameters": 0.1, "flops": 1.5,
-    "train_seconds": 0.3, "train_accuracy": 50.0, "train_loss": 1.0, "valid_accuracy": 40.0,
-    "valid_loss": None, "test_accuracy": 41.0, "test_loss": 1.2,
-}  # fmt: skip
+    "arch": CELL,
+    "dataset": "digits",
+    "budget": 2,
+    "seed": 0,
+    "parameters": 0.1,
+    "flops": 1.5,
+    "train_seconds": 0.3,
+    "train_accuracy": 50.0,
+    "train_loss": 1.0,
+    "valid_accuracy": 40.0,
+    "valid_loss": None,
+    "test_accuracy": 41.0,
+    "test_loss": 1.2,
+}
 
 
 def test_every_field_of_a_forged_journal_is_refused_or_works(tmp_path):
