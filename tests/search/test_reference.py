@@ -16,7 +16,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def said(*words: str) -> str:
-    done = CliRunner().invoke(application(), ["list", "settings", *words])
+    # A width that is said lays the table out; pytest's workers say one.
+    done = CliRunner(env={"COLUMNS": None}).invoke(application(), ["list", "settings", *words])
     assert done.exit_code == 0, done.output
     return done.stdout
 
