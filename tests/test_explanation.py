@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from bench.ablation.criteria import (
+    ALPHA,
     Criterion,
     Decision,
     Explanation,
@@ -19,6 +20,7 @@ from bench.ablation.criteria import (
     manipulated,
     together,
 )
+from bench.decision.sequential import wealth_of_rate
 from bench.statistics import UNDEFINED, seeds_needed
 
 ENOUGH, NEVER = Failed(9, 10, 0.6, True), Failed(2, 10, 0.04, False)
@@ -138,12 +140,12 @@ def test_where_one_looked_the_baseline_s_rate_has_a_bound_that_holds_at_every_lo
     early = manipulated([1.0] * 9 + [0.0] * 5, half, looked=True)
     late = manipulated([0.0] * 5 + [1.0] * 9, half, looked=True)
     assert (early.enough, late.enough) == (True, False)
-    rng, wrong, replays = np.random.default_rng(0), 0, 200
-    for _ in range(replays):
-        wrong += manipulated(
-            (rng.random(30) < 0.5).astype(float).tolist(), half, looked=True
-        ).enough
-    assert wrong / replays <= 0.05
+    hits = (np.random.default_rng(0).random((2000, 30)) < 0.5).astype(float)
+    excluded = wealth_of_rate(hits, 0.5).max(axis=1) >= 1 / ALPHA
+    assert 0 < excluded.mean() <= ALPHA
+    some = [*np.flatnonzero(excluded)[:5], *np.flatnonzero(~excluded)[:5]]
+    found = [manipulated(hits[i].tolist(), half, looked=True).enough for i in some]
+    assert found == [True] * 5 + [False] * 5
 
 
 def decision(leaning: str, p: float) -> Decision:
