@@ -242,7 +242,7 @@ def conclude(
     outcome = judge_cell(setup, selection.select(setup, state), notify)
     outcome["data"] = {
         "dataset": setup.settings.data.dataset,
-        "images": 2 * len(setup.data.train),
+        "images": len(setup.data.train) + len(setup.data.valid),
         "classes": setup.data.train.classes,
         "caveat": setup.settings.data.caveat,
     }
