@@ -100,6 +100,34 @@ def test_means_are_judged_by_margin_and_standard_error(
     assert found == verdict and error == pytest.approx(sd * math.sqrt(2 / 500))
 
 
+@pytest.mark.parametrize(
+    ("sample", "sd", "runs"),
+    [([93.8], 0.3, 500), ([], 0.3, 500), ([93.8, 93.9], math.nan, 500), ([93.8, 93.9], 0.3, None)],
+)
+def test_a_search_whose_noise_is_not_known_is_not_judged(
+    sample: list[float], sd: float, runs: int | None
+) -> None:
+    """93.80 lies 0.4 deviations from 93.92: one run of a search is no cell of the table."""
+    assert judged(Number(93.92, sd), np.array(sample), 0.2, runs)[0] == "undecided"
+    [one] = reproduce(
+        paper(x={"row": ("–/80.00±1.00", "blackbox", {"name": "random_search"})}),
+        synthetic(),
+        runs=1,
+    )
+    assert one.verdict.startswith("undecided")
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(3, 3), (5, 500), (10, 10), (500, 3)])
+def test_few_runs_that_do_not_differ_are_seldom_said_to(mine: int, theirs: int) -> None:
+    """By normal quantiles it was 17 of 100 with three runs on either side, 11 with five on one."""
+    rng, said = np.random.default_rng(0), 0
+    for _ in range(2000):
+        other = rng.normal(90, 1, theirs)
+        claim = Number(float(other.mean()), float(other.std(ddof=1)))
+        said += judged(claim, rng.normal(90, 1, mine), 0.2, theirs)[0] == "differs"
+    assert said / 2000 <= 0.065
+
+
 def test_a_row_without_a_claim_passes_nothing() -> None:
     [outcome] = reproduce(
         PaperTable.model_validate(
