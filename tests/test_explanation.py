@@ -94,6 +94,24 @@ def test_how_many_more_seeds() -> None:
     assert judge([-5.0, 0.0], criterion()).more is None
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "smallest"), [(0.3, 0.2, 0.1), (0.4, 0.3, 0.1), (90.3, 88.3, 2.0)]
+)
+def test_a_difference_of_the_smallest_effect_counts_for_neither(
+    a: float, b: float, smallest: float
+) -> None:
+    """In floats 0.3 − 0.2 is below 0.1 and 0.4 − 0.3 above."""
+    for sign, expect in ((1, "higher"), (-1, "lower")):
+        asked = criterion(expect=expect).model_copy(update={"smallest": smallest})
+        found = judge([sign * (a - b)] * 8, asked)
+        assert (found.beyond, found.short, found.kind) == (0, 0, "undecided")
+
+
+def test_an_early_stretch_of_failures_is_not_held_against_all_searches() -> None:
+    found = manipulated([1.0] * 50 + [0.0] * 50, Failure(above=0.5), looked=True)
+    assert found.low <= found.failed / found.runs and not found.enough
+
+
 def test_where_seeds_were_added_until_it_was_decided_the_p_holds_at_every_look() -> None:
     d = [-5.0] * 6 + [0.0] * 3
     assert judge(d, criterion()).kind == "undecided"

@@ -165,7 +165,8 @@ def manipulated(outcomes: Sequence[float], failure: Failure, looked: bool = Fals
 
     runs, failed = len(outcomes), int(sum(outcomes))
     if looked:
-        low = rate_above(outcomes)
+        # A first stretch of failures may have excluded what all searches together show: then they count.
+        low = min(rate_above(outcomes), failed / max(1, runs))
     else:
         low = float(stats.beta.ppf(ALPHA, failed, runs - failed + 1)) if failed else 0.0
     return Failed(failed, runs, low, low > failure.above)
@@ -243,7 +244,9 @@ Signs = NDArray[np.bool_]
 
 def _sides(d: Floats, criterion: Criterion) -> tuple[Signs, Signs]:
     claimed = criterion.sign * d
-    return claimed > criterion.smallest, claimed < criterion.smallest
+    # A difference of two numbers is off by their last bit: 90.3 − 88.3 is no more than 2.
+    tied = np.isclose(claimed, criterion.smallest, rtol=1e-9, atol=0)
+    return (claimed > criterion.smallest) & ~tied, (claimed < criterion.smallest) & ~tied
 
 
 def _p(beyond: Signs, short: Signs, looked: bool) -> tuple[float, Kind]:
