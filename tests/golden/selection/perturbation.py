@@ -13,12 +13,23 @@ SOURCE = (
 )
 
 
-def play(rule, space, worth=None, importance=None):
-    """Return the decisions and tunings in order, with a scripted criterion in place of images."""
+def play(rule, space, worth=None, importance=None, seen=None):
+    """Return the decisions and tunings in order, with a scripted criterion in place of images.
+
+    ``seen`` takes what each decision was made in: the edges decided before, and how it is tuned.
+    """
     told = []
     kind = type(rule)
     kept = {name: kind.__dict__.get(name) for name in ("strongest", "importance", "_tune")}
-    kind.strongest = lambda self, stage, state, edge, left: (told.append(edge), left[0])[1]
+
+    def strongest(self, stage, state, edge, left):
+        projected, weights = stage.composition.variants[-1], stage.settings.search.weights
+        if seen is not None:
+            seen.append((sorted(projected.decided), projected.learns, weights.lr, weights.lr_min))
+        told.append(edge)
+        return left[0]
+
+    kind.strongest = strongest
 
     def judge(self, setup, stage, state, edge, operation):
         told.append(("judged", edge))
@@ -60,6 +71,15 @@ def table(make):
     _, told = play(make("paper"), NB201)
     yield "NB201: every edge once, tuning between", told[1::2], ["tune"] * 5
     yield "NB201: in random order", sorted(told[::2]), [*range(6)]
+    for name, learns in (("paper", True), ("fixed_alpha", False)):
+        seen = []
+        _, told = play(make(name), NB201, seen=seen)
+        before = [(sorted(told[:i:2]), learns, 0.0025, 0.0025) for i in range(0, len(told), 2)]
+        yield (
+            f"{name}: an edge is judged with those decided before it, at a constant rate",
+            seen,
+            before,
+        )
     cell, told = play(make("paper"), DARTS)
     operations = told[: 14 * 3]
     yield (

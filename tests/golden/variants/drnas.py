@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 
 from bench.search.composition import Composition
-from tests.golden.harness import NB201, at
+from tests.golden.harness import NB201, at, searching
 
 SOURCE = (
     "DrNAS, 201-space/search_model.py (elu(α) + 1), train_search_progressive.py (k 4 → 2, 5 → 3 operations, "
@@ -59,6 +59,11 @@ def table(make):
     loss = kl.architecture_loss({"alpha": ALPHA}, at()).item()
     yield "kl·KL(Dir(c) ‖ Dir(1))", loss, 0.1 * divergence
     yield "and then no weight decay of Adam's", Composition([kl], NB201).architecture_decay, 0.0
+    decays = [
+        searching(make(kl=weight))[1].architecture_optimizer.param_groups[0]["weight_decay"]
+        for weight in (0.1, 0.0)
+    ]
+    yield "Adam's weight decay with KL and without", decays, [0.0, 1e-3]
     stages = make("progressive")
     first, second = at(0, 100), at(50, 100, memory={"drnas": {"stage": 1, "kept": None}})
     yield (

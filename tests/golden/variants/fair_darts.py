@@ -2,6 +2,7 @@
 
 import torch
 
+from bench.contracts import registry
 from bench.search.composition import Composition
 from tests.golden.harness import DARTS, NB201, at
 
@@ -25,6 +26,17 @@ def table(make):
         competing = variant.candidates(NB201, at())
         yield f"{name}: none does not compete", competing, [[1, 2, 3, 4]] * 6
         yield f"{name}: nor in the DARTS space", variant.candidates(DARTS, at())[0], [*range(1, 8)]
+    s1 = registry.parse("spaces", {"name": "darts", "preset": "s1"})
+    two, own = (
+        [list(edge) for edge in s1.candidates()],
+        [s1.operations[o] for o in s1.candidates()[0]],
+    )
+    yield "S1 has no none: nothing is left out", make().candidates(s1, at()), None
+    skip = s1.operations.index("skip_connect")
+    left = make(exclude=("skip_connect",)).candidates(s1, at())
+    yield "of its own two what is left", left, [[o for o in edge if o != skip] for edge in two]
+    without = make(exclude=tuple(own)).candidates(s1, at())[0]
+    yield "an edge that has nothing else keeps what it has", without, two[0]
     # What is out has no distance: the mean is over four operations of each edge.
     composition = Composition([make("paper")], NB201)
     alpha = torch.zeros(6, 5)

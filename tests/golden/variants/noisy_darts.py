@@ -46,6 +46,12 @@ def table(make):
     yield "a does not decay", noise(make("a"), epoch=49), (0.0, 1.0)
     measured = make.hooks(make("a"), phase="evaluate").operation(X, cell=0, edge=0, operation=1)
     yield "none while measuring", torch.equal(measured, X), True
+    scaled = (X * torch.arange(1.0, 9.0)[:, None, None]).requires_grad_()
+    out = make.hooks(make("a")).operation(scaled, cell=0, edge=0, operation=1)
+    deviation = (out - scaled).std().item() / scaled.std().item()
+    yield "the deviation of all features together", round(deviation, 2), 0.2
+    (found,) = torch.autograd.grad(out.sum(), scaled)
+    yield "which is no path of the gradient", torch.equal(found, torch.ones_like(X)), True
     yield "skips only", make.member.touches, ("skip_connect",)
 
 

@@ -69,7 +69,7 @@ def shrinking(make):
     for restart in (True, False):
         variant = make("nb201", restart=restart)
         setup, state = searching(variant, epochs=9)
-        left, fresh = [], []
+        left, fresh, rates, begun = [], [], [], [first(state)]
         for state.epoch in range(1, 10):
             state.architecture["alpha"].data.copy_(alpha)
             state.weight_optimizer.param_groups[0]["lr"] = 0.017
@@ -82,7 +82,8 @@ def shrinking(make):
                 and not torch.equal(state.architecture["alpha"].detach(), alpha)
                 and not state.weight_optimizer.state
             )
-            rate = state.weight_optimizer.param_groups[0]["lr"]
+            rates.append(state.weight_optimizer.param_groups[0]["lr"])
+            begun.append(first(state))
         told = [None] * 2 + [[1, 2, 3]] * 3 + [[1, 3]] * 4
         yield f"restart {restart}: who is left after every epoch", left, told
         yield (
@@ -90,7 +91,13 @@ def shrinking(make):
             fresh,
             [restart and e in (2, 5) for e in range(9)],
         )
-        yield f"restart {restart}: the rate waits for the next step", rate, 0.017
+        yield f"restart {restart}: the rate waits for the next step", rates, [0.017] * 9
+        yield f"restart {restart}: weights of their own", len(set(begun)), 3 if restart else 1
+
+
+def first(state):
+    """Return the sum of the first weights."""
+    return next(iter(state.supernet.parameters())).sum().item()
 
 
 INERT = {

@@ -56,6 +56,9 @@ def table(make):
         ),
         (0.4, 1 / 0.6),
     )
+    measuring = Composition([variant], DARTS).hooks({}, at(phase="evaluate"))
+    out = measuring.operation(y, cell=0, edge=0, operation=skip)
+    yield "nothing is dropped while measuring", bool((out == y).all()), True
     yield "nothing else is touched", make.member.touches, ("skip_connect",)
 
 
